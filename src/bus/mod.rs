@@ -1,0 +1,3 @@
+//! The buses: in this process, or over Redis.
+
+pub mod local;

@@ -1,0 +1,393 @@
+//! What the inside asks of the outside. Traits, and the values that cross them; no behaviour.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::domain::bed::{Bed, BedBoard, CapacityScope};
+use crate::domain::staff::StaffMember;
+use crate::domain::task::Task;
+use crate::domain::triage::{TriageCase, TriageStatus};
+use crate::domain::{
+    AlertScope, BedId, Event, EventId, HospitalId, PatientId, Payload, Position, RoomName, TaskId, Timestamp, TriageId,
+};
+
+/// The store cannot do what it was asked. Nothing of that request was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot write or read now (disk full, read-only, connection lost). Trying again later may work.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What it holds is not what we wrote. A person must look.
+    #[error("the store is damaged")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+// ---------------------------------------------------------------- events
+
+/// What one request wants kept: all of it or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Append {
+    /// The events that follow from the request, in order.
+    pub events: Vec<Arc<Event>>,
+    /// The state behind the REST reads.
+    pub changes: Vec<StateChange>,
+    /// The request's `Idempotency-Key`, where it had one.
+    pub once: Option<Once>,
+}
+
+/// A request that must have its effect once, and the answer that every repetition gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Who asked and for what: keys of different callers or routes never meet.
+    pub scope: String,
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// SHA-256 of the request's body.
+    pub fingerprint: [u8; 32],
+    /// The outcome as JSON, from which the same answer is made again.
+    pub outcome: String,
+    /// When it was first asked.
+    pub at: Timestamp,
+}
+
+/// A change of the state behind the REST reads.
+#[derive(Clone, Debug)]
+pub enum StateChange {
+    /// Remembers which hospital a patient belongs to.
+    PatientHospital(PatientId, HospitalId),
+    /// Inserts the case (`expected` is `None`) or replaces the one whose `updated_at` is `expected`.
+    Triage {
+        /// The case as it shall be.
+        case: TriageCase,
+        /// `updated_at` of the case that the change was decided on; `None`: there was none.
+        expected: Option<Timestamp>,
+    },
+    /// Inserts or replaces a member of staff.
+    Staff(StaffMember),
+    /// Inserts or replaces a bed, and advances its hospital's bed board from `expected` to `expected + 1`.
+    Bed {
+        /// The bed as it shall be.
+        bed: Bed,
+        /// The revision of the board that the change was decided on.
+        expected: u64,
+        /// The scopes that are raised from now on.
+        raised: Vec<CapacityScope>,
+    },
+    /// Inserts or replaces a task.
+    Task(Task),
+}
+
+/// What became of an [`Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Committed. One sequence number for each event, in order, greater than all before.
+    Committed(Vec<u64>),
+    /// This key was used before with the same body: nothing was kept, here is the outcome of then.
+    Repeated(String),
+    /// This key was used before with another body: nothing was kept.
+    KeyReused,
+    /// The state was changed by somebody else since it was read: nothing was kept, decide again.
+    Conflict,
+}
+
+/// An event with its place in the one order.
+#[derive(Clone, Debug)]
+pub struct Positioned {
+    /// Its place.
+    pub position: Position,
+    /// The event.
+    pub event: Arc<Event>,
+}
+
+/// Keeps events. See the conformance suite in `tests/it/store` for what is asked of an implementation.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Commits every append, each whole or not at all and independent of the others, durably: when this returns `Ok`,
+    /// a power cut loses nothing of it. Answers one [`Appended`] for each, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing of the whole batch was kept.
+    async fn commit(&self, batch: Vec<Append>) -> Result<Vec<Appended>, StoreError>;
+
+    /// The outcome that was kept under this key, and the fingerprint of the body it belongs to.
+    async fn outcome_of(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], String)>, StoreError>;
+
+    /// Events that are stored and not yet published, oldest first. Suppressed alerts are never among them.
+    async fn unpublished(&self, limit: usize) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// Notes that the events with these sequence numbers are published, under these positions. When this returns,
+    /// [`published_in`](Self::published_in) sees them; that they are published may be written down a little later, and a crash
+    /// may forget it: then they are [`unpublished`](Self::unpublished) again.
+    async fn mark_published(&self, published: Vec<(u64, Position)>, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Published events of any of `rooms` with `after < position <= through`, in order, each once, at most `limit`.
+    async fn published_in(
+        &self,
+        rooms: &[RoomName],
+        after: Position,
+        through: Position,
+        limit: usize,
+    ) -> Result<Vec<Positioned>, StoreError>;
+
+    /// The last published position; [`Position::START`] where there is none.
+    async fn last_position(&self) -> Result<Position, StoreError>;
+
+    /// Every published event after this position is still there; events up to it may have been swept.
+    async fn horizon(&self) -> Result<Position, StoreError>;
+
+    /// Where an event was published; `None` if it is not there (any more) or was never published.
+    async fn position_of(&self, event: EventId) -> Result<Option<Position>, StoreError>;
+
+    /// Alerts, newest first.
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, StoreError>;
+
+    /// One alert and what became of it.
+    async fn alert(&self, id: EventId) -> Result<Option<AlertRecord>, StoreError>;
+
+    /// The alerts of one patient that were emitted (not suppressed) since `since`, oldest first: when, and their type.
+    async fn recent_alerts(&self, patient: &PatientId, since: Timestamp) -> Result<Vec<(Timestamp, String)>, StoreError>;
+
+    /// Adds to how many sockets alerts were delivered and by how many recovered. May be kept a little later than it returns;
+    /// losing some with a crash is allowed.
+    async fn add_receipts(&self, receipts: Vec<Receipt>) -> Result<(), StoreError>;
+
+    /// Removes what is older than the retention: events, answers to idempotency keys, finished tasks, closed sessions.
+    async fn sweep(&self, retention: Retention) -> Result<Swept, StoreError>;
+
+    /// Whether it can be written to now; tries for real.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// Which alerts are asked for. All conditions hold at once; times are of raising.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryQuery {
+    /// Of this patient.
+    pub patient_id: Option<PatientId>,
+    /// Of this hospital: its own and its patients'.
+    pub hospital_id: Option<HospitalId>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Of this `alert_type`.
+    pub alert_type: Option<String>,
+    /// Older than the alert with this sequence number (the cursor of the page before).
+    pub before: Option<u64>,
+    /// Published after the event at this position: what a client that knows its last event has missed.
+    pub after: Option<Position>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A page of the history.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// Payloads as they were emitted, newest first; a suppressed one says so itself.
+    pub alerts: Vec<Payload>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<u64>,
+}
+
+/// One alert and what became of it.
+#[derive(Clone, Debug)]
+pub struct AlertRecord {
+    /// The alert.
+    pub event: Event,
+    /// Patient's or hospital's.
+    pub scope: AlertScope,
+    /// When it was committed.
+    pub stored_at: Timestamp,
+    /// When it was given its position; `None` for a suppressed one.
+    pub published_at: Option<Timestamp>,
+    /// Sockets that it was sent to as it happened.
+    pub delivered: u64,
+    /// Sockets that got it when they came back.
+    pub recovered: u64,
+}
+
+/// How many sockets got an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which event.
+    pub event_id: EventId,
+    /// Sent as it happened.
+    pub delivered: u64,
+    /// Sent on recovery.
+    pub recovered: u64,
+}
+
+/// What may be forgotten: everything from before these instants.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Events (and so how far back a client can recover).
+    pub events_before: Timestamp,
+    /// Alerts in the history, which live longer than the log.
+    pub alerts_before: Timestamp,
+    /// Outcomes kept for idempotency keys.
+    pub outcomes_before: Timestamp,
+    /// Finished tasks.
+    pub tasks_before: Timestamp,
+    /// Sessions last seen.
+    pub sessions_before: Timestamp,
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events and alerts.
+    pub events: u64,
+    /// Idempotency outcomes.
+    pub outcomes: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// Sessions.
+    pub sessions: u64,
+}
+
+// ---------------------------------------------------------------- state behind the REST reads
+
+/// Reads what [`StateChange`]s wrote.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// The hospital that this patient is known to belong to.
+    async fn hospital_of(&self, patient: &PatientId) -> Result<Option<HospitalId>, StoreError>;
+    /// A triage case.
+    async fn triage_case(&self, id: &TriageId) -> Result<Option<TriageCase>, StoreError>;
+    /// Triage cases, the one that waits longest first.
+    async fn triage_cases(&self, filter: &TriageFilter) -> Result<Vec<TriageCase>, StoreError>;
+    /// Members of staff of a hospital who are available, those longest available first.
+    async fn available_staff(&self, hospital: &HospitalId) -> Result<Vec<StaffMember>, StoreError>;
+    /// A member of staff.
+    async fn staff_member(&self, hospital: &HospitalId, id: &crate::domain::StaffId) -> Result<Option<StaffMember>, StoreError>;
+    /// A hospital's beds, by ward and id.
+    async fn beds(&self, hospital: &HospitalId) -> Result<Vec<Bed>, StoreError>;
+    /// The beds with this id, one for each hospital that has one.
+    async fn beds_named(&self, id: &BedId) -> Result<Vec<Bed>, StoreError>;
+    /// A hospital's beds, counted.
+    async fn bed_board(&self, hospital: &HospitalId) -> Result<BedBoard, StoreError>;
+    /// A task.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
+    /// Tasks that are neither `SUCCESS` nor `FAILURE`, oldest first.
+    async fn unfinished_tasks(&self) -> Result<Vec<Task>, StoreError>;
+}
+
+/// Which triage cases are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct TriageFilter {
+    /// Of this hospital.
+    pub hospital_id: Option<HospitalId>,
+    /// Of this patient.
+    pub patient_id: Option<PatientId>,
+    /// In this state.
+    pub status: Option<TriageStatus>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+// ---------------------------------------------------------------- sessions
+
+/// What a client needs back when it returns: the server's half of Socket.IO's connection state recovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The private session id. Unguessable; never logged.
+    pub pid: String,
+    /// SHA-256 of the identity that it was given to: for any other it does not exist.
+    pub owner: [u8; 32],
+    /// The last position that was published when it began.
+    pub began_at: Position,
+    /// The rooms it is in, and the last position that was published when it joined each.
+    pub rooms: BTreeMap<RoomName, Position>,
+    /// When it was last known to be alive.
+    pub seen_at: Timestamp,
+}
+
+/// What happens to a session.
+#[derive(Clone, Debug)]
+pub enum SessionChange {
+    /// It begins, or is taken up again: replaces what was kept.
+    Open(Session),
+    /// It joins a room.
+    Join {
+        /// Which session.
+        pid: String,
+        /// Which room.
+        room: RoomName,
+        /// The last position that was published before.
+        at: Position,
+    },
+    /// It leaves a room.
+    Leave {
+        /// Which session.
+        pid: String,
+        /// Which room.
+        room: RoomName,
+    },
+    /// It was alive at that instant.
+    Seen {
+        /// Which session.
+        pid: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is over: the client said goodbye or was refused.
+    Forget {
+        /// Which session.
+        pid: String,
+    },
+}
+
+/// Keeps sessions, so that they survive a restart.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Commits the changes. A change of a session that is not there is ignored.
+    async fn save(&self, changes: Vec<SessionChange>) -> Result<(), StoreError>;
+    /// The session with this private id.
+    async fn session(&self, pid: &str) -> Result<Option<Session>, StoreError>;
+}
+
+/// One store that does all three, as both databases do.
+pub trait Store: EventStore + StateStore + SessionStore {}
+impl<T: EventStore + StateStore + SessionStore> Store for T {}
+
+// ---------------------------------------------------------------- bus
+
+/// The bus cannot take an event now. It stays stored and is published later.
+#[derive(Debug, thiserror::Error)]
+#[error("the bus is unavailable")]
+pub struct BusError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Gives every event its position and hands all of them, in that order, to this node.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Publishes events in order and answers their positions. `sequence` is the store's number of each.
+    ///
+    /// Waits while the node's own delivery is behind: that is what slows posts down under overload instead of losing events.
+    async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> Result<Vec<Position>, BusError>;
+
+    /// What was published from now on, by any node, in order. Called once, by delivery.
+    fn subscribe(&self) -> mpsc::Receiver<Positioned>;
+
+    /// Whether other nodes can be reached now.
+    async fn check(&self) -> Result<(), BusError>;
+}
+
+// ---------------------------------------------------------------- connections
+
+/// Who is connected, over all nodes.
+#[async_trait]
+pub trait Connections: Send + Sync {
+    /// How many sockets there are, and how many are in each room.
+    async fn status(&self) -> SocketStatus;
+}
+
+/// `GET /api/status/socket`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SocketStatus {
+    /// Sockets connected to the namespace `/`.
+    pub active_connections: usize,
+    /// Members by room; rooms without members are not there.
+    pub rooms: BTreeMap<String, usize>,
+}

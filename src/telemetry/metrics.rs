@@ -1,0 +1,151 @@
+//! The metrics, each named once. One registry per server: two servers in one process do not mix.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// `{transport="polling"}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TransportLabel {
+    /// `polling` or `websocket`.
+    pub transport: &'static str,
+}
+
+/// `{event="patient_alert"}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EventLabel {
+    /// The event's name on the wire.
+    pub event: String,
+}
+
+/// `{result="recovered"}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// What became of it.
+    pub result: &'static str,
+}
+
+/// `{method="POST",route="/api/alerts/patient",status="201"}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The HTTP method.
+    pub method: String,
+    /// The route's pattern, never the path: paths carry patient ids.
+    pub route: String,
+    /// The status code.
+    pub status: u16,
+}
+
+/// Every metric of a node, and the registry that writes them down. Clones share the same numbers.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: std::sync::Arc<Registry>,
+    /// Engine.IO connections now, by transport.
+    pub connections: Family<TransportLabel, Gauge>,
+    /// Rooms with at least one member on this node.
+    pub rooms: Gauge,
+    /// Events published, by name.
+    pub events: Family<EventLabel, Counter>,
+    /// Event copies handed to sockets.
+    pub deliveries: Counter,
+    /// Alerts over the limit: stored, not published.
+    pub suppressed: Counter,
+    /// Sockets closed because they could not keep up.
+    pub overflowed: Counter,
+    /// Client events refused because the socket sent too many.
+    pub client_events_limited: Counter,
+    /// Recoveries, by result: `recovered`, `refused`, `gap`.
+    pub recoveries: Family<ResultLabel, Counter>,
+    /// Events sent again to clients that came back.
+    pub replayed: Counter,
+    /// How long a commit of the store took, in seconds.
+    pub store_commit: Histogram,
+    /// How many appends shared a commit.
+    pub store_batch: Histogram,
+    /// From the call of emit to its answer, in seconds.
+    pub emit: Histogram,
+    /// HTTP requests, by method, route and status.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Whether the store can be written to: 1 or 0.
+    pub store_up: Gauge<i64>,
+    /// Whether events that are stored wait for being published.
+    pub unpublished: Gauge,
+    uptime: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    /// A fresh set, all at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("wardbell");
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
+        let mut metrics = Self {
+            registry: std::sync::Arc::new(Registry::default()),
+            connections: Family::default(),
+            rooms: Gauge::default(),
+            events: Family::default(),
+            deliveries: Counter::default(),
+            suppressed: Counter::default(),
+            overflowed: Counter::default(),
+            client_events_limited: Counter::default(),
+            recoveries: Family::default(),
+            replayed: Counter::default(),
+            store_commit: seconds(),
+            store_batch: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            emit: seconds(),
+            requests: Family::default(),
+            store_up: Gauge::default(),
+            unpublished: Gauge::default(),
+            uptime: Gauge::default(),
+        };
+        let m = &metrics;
+        registry.register("connections", "Engine.IO connections now, by transport", m.connections.clone());
+        registry.register("rooms", "Rooms with at least one member on this node", m.rooms.clone());
+        registry.register("events", "Events published, by name", m.events.clone());
+        registry.register("deliveries", "Event copies handed to sockets", m.deliveries.clone());
+        registry.register("alerts_suppressed", "Alerts over the limit: stored, not published", m.suppressed.clone());
+        registry.register("sockets_overflowed", "Sockets closed because they could not keep up", m.overflowed.clone());
+        registry.register(
+            "client_events_limited",
+            "Client events refused because the socket sent too many",
+            m.client_events_limited.clone(),
+        );
+        registry.register("recoveries", "Connection state recoveries, by result", m.recoveries.clone());
+        registry.register("events_replayed", "Events sent again to clients that came back", m.replayed.clone());
+        registry.register_with_unit(
+            "store_commit",
+            "How long a commit of the store took",
+            Unit::Seconds,
+            m.store_commit.clone(),
+        );
+        registry.register("store_batch", "How many appends shared a commit", m.store_batch.clone());
+        registry.register_with_unit("emit", "From the call of emit to its answer", Unit::Seconds, m.emit.clone());
+        registry.register("http_requests", "HTTP requests, by method, route and status", m.requests.clone());
+        registry.register("store_up", "Whether the store can be written to", m.store_up.clone());
+        registry.register("unpublished", "Events that are stored and not yet published", m.unpublished.clone());
+        registry.register_with_unit("uptime", "How long this node has run", Unit::Seconds, m.uptime.clone());
+        metrics.registry = std::sync::Arc::new(registry);
+        metrics
+    }
+
+    /// The exposition text, OpenMetrics 1.0 (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
+    ///
+    /// # Errors
+    /// If a label cannot be written.
+    pub fn encode(&self, uptime: std::time::Duration) -> Result<String, std::fmt::Error> {
+        self.uptime.set(uptime.as_secs_f64());
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
