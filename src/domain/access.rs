@@ -1,5 +1,8 @@
 //! Who may hear and do what. One table for rooms, one for actions; every transport asks here.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::{HospitalId, PatientId, StaffId, UserId};
 
 /// What somebody works as.
@@ -17,6 +20,43 @@ pub enum Role {
     Patient,
     /// A backend. It speaks REST and joins no rooms.
     Service,
+}
+
+impl Role {
+    /// The role as tokens and handshakes write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Doctor => "doctor",
+            Self::Nurse => "nurse",
+            Self::Staff => "staff",
+            Self::Admin => "admin",
+            Self::Patient => "patient",
+            Self::Service => "service",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Nobody works as this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be doctor, nurse, staff, admin, patient or service")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    /// Reads a role exactly as it is written: what is nearly a role is none.
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        [Self::Doctor, Self::Nurse, Self::Staff, Self::Admin, Self::Patient, Self::Service]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or(UnknownRole)
+    }
 }
 
 /// Who is asking, as far as the server believes them.
