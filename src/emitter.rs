@@ -6,14 +6,13 @@
 //! task, before anything newer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::Event;
+use crate::domain::{Event, Position};
 use crate::ports::{Append, Appended, Bus, EventStore, StoreError};
 use crate::telemetry::{EventLabel, Metrics};
 
@@ -73,8 +72,8 @@ impl Emitter {
     pub fn new(store: Arc<dyn EventStore>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Metrics) -> (Self, EmitterTask) {
         let (queue, requests) = mpsc::channel(MAX_WAITING);
         let emitter = Self { queue, metrics: metrics.clone() };
-        let has_backlog = AtomicBool::new(true); // the last run may have left some
-        (emitter, EmitterTask { store, bus, clock, metrics, requests, has_backlog })
+        let has_backlog = true; // the last run may have left some
+        (emitter, EmitterTask { store, bus, clock, metrics, requests, has_backlog, unnoted: Vec::new() })
     }
 
     /// Keeps the append and publishes its events. When this returns `Ok`, the append is durable.
@@ -102,7 +101,9 @@ pub struct EmitterTask {
     metrics: Metrics,
     requests: mpsc::Receiver<Request>,
     /// Whether the store holds events that are not published. While it does, new ones wait behind them.
-    has_backlog: AtomicBool,
+    has_backlog: bool,
+    /// Published, and not yet noted as such in the store. Until they are, the store would hand them out again.
+    unnoted: Vec<(u64, Position)>,
 }
 
 impl EmitterTask {
@@ -120,13 +121,13 @@ impl EmitterTask {
                     }
                     self.commit_and_publish(&mut batch).await;
                 }
-                _ = retry.tick(), if self.has_backlog.load(Ordering::Relaxed) => self.catch_up().await,
+                _ = retry.tick(), if self.has_backlog => self.catch_up().await,
                 () = stop.cancelled(), if !self.requests.is_closed() => self.requests.close(),
             }
         }
     }
 
-    async fn commit_and_publish(&self, batch: &mut Vec<Request>) {
+    async fn commit_and_publish(&mut self, batch: &mut Vec<Request>) {
         // Whoever stopped waiting was told that nothing is promised; committing it all the same would only surprise them.
         batch.retain(|request| !request.answer.is_closed());
         if batch.is_empty() {
@@ -163,7 +164,7 @@ impl EmitterTask {
             // A caller that has gone away meanwhile has lost the answer only: the events go out.
             drop(answer.send(outcome));
         }
-        if self.has_backlog.load(Ordering::Relaxed) {
+        if self.has_backlog {
             self.catch_up().await;
         } else if !committed.is_empty() {
             self.publish(committed).await;
@@ -171,11 +172,14 @@ impl EmitterTask {
     }
 
     /// Publishes what is stored and not yet published, oldest first, until nothing is left or the bus refuses.
-    async fn catch_up(&self) {
+    async fn catch_up(&mut self) {
         loop {
+            if !self.note_published().await {
+                return;
+            }
             match self.store.unpublished(CATCH_UP_PAGE).await {
                 Ok(page) if page.is_empty() => {
-                    self.has_backlog.store(false, Ordering::Relaxed);
+                    self.has_backlog = false;
                     self.metrics.unpublished.set(0);
                     return;
                 }
@@ -194,26 +198,38 @@ impl EmitterTask {
     }
 
     /// Whether all of them were published and noted as such.
-    async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> bool {
-        let published = match self.bus.publish(events.clone()).await {
+    async fn publish(&mut self, events: Vec<(u64, Arc<Event>)>) -> bool {
+        let positions = match self.bus.publish(events.clone()).await {
             Ok(positions) => positions,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not publish; trying again");
                 self.metrics.unpublished.set(i64::try_from(events.len()).unwrap_or(i64::MAX));
-                self.has_backlog.store(true, Ordering::Relaxed);
+                self.has_backlog = true;
                 return false;
             }
         };
         for (_, event) in &events {
             self.metrics.events.get_or_create(&EventLabel { event: event.name.to_string() }).inc();
         }
-        let sequences = events.iter().map(|(sequence, _)| *sequence);
-        let noted = self.store.mark_published(sequences.zip(published).collect(), self.clock.now()).await;
-        if let Err(error) = &noted {
-            // They will be published again after a restart; clients see the same `event_id` twice rather than never.
-            tracing::warn!(error = error as &dyn std::error::Error, "could not note what was published");
+        let sequences = events.into_iter().map(|(sequence, _)| sequence);
+        self.unnoted.extend(sequences.zip(positions));
+        self.note_published().await
+    }
+
+    /// Whether the store knows everything that was published.
+    async fn note_published(&mut self) -> bool {
+        if self.unnoted.is_empty() {
+            return true;
         }
-        noted.is_ok()
+        let noted = self.store.mark_published(self.unnoted.clone(), self.clock.now()).await;
+        match noted {
+            Ok(()) => self.unnoted.clear(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not note what was published; trying again");
+                self.has_backlog = true;
+            }
+        }
+        self.unnoted.is_empty()
     }
 }
 

@@ -1,0 +1,4 @@
+//! The composition root.
+
+mod origin;
+mod serve;
