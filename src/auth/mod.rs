@@ -85,6 +85,9 @@ mod tests {
     fn whoever_comes_in_open_mode_is_bound_to_no_hospital() {
         let open = open_identity();
 
-        assert_eq!((open.role, open.hospital_id, open.proof), (Role::Admin, None, Proof::Open));
+        assert_eq!(
+            (open.role, open.hospital_id, open.proof),
+            (Role::Admin, None, Proof::Open)
+        );
     }
 }

@@ -137,7 +137,14 @@ pub struct Authenticator {
 
 impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { mode, algorithm, leeway, audience, key, .. } = self;
+        let Self {
+            mode,
+            algorithm,
+            leeway,
+            audience,
+            key,
+            ..
+        } = self;
         f.debug_struct("Authenticator")
             .field("mode", mode)
             .field("algorithm", algorithm)
@@ -154,16 +161,27 @@ impl Authenticator {
     /// # Errors
     /// If a mode that asks for tokens has no key, or the key is unusable.
     pub fn new(settings: Settings) -> Result<Self, KeyError> {
-        let Settings { mode, algorithm, secret, public_key_pem, audience, leeway } = settings;
+        let Settings {
+            mode,
+            algorithm,
+            secret,
+            public_key_pem,
+            audience,
+            leeway,
+        } = settings;
         let unusable = |source| KeyError::Unusable { algorithm, source };
         let key = match algorithm {
-            Algorithm::Hs256 => secret.as_ref().map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes())),
-            Algorithm::Rs256 => {
-                public_key_pem.map(|pem| DecodingKey::from_rsa_pem(&pem)).transpose().map_err(unusable)?
-            }
-            Algorithm::Es256 => {
-                public_key_pem.map(|pem| DecodingKey::from_ec_pem(&pem)).transpose().map_err(unusable)?
-            }
+            Algorithm::Hs256 => secret
+                .as_ref()
+                .map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes())),
+            Algorithm::Rs256 => public_key_pem
+                .map(|pem| DecodingKey::from_rsa_pem(&pem))
+                .transpose()
+                .map_err(unusable)?,
+            Algorithm::Es256 => public_key_pem
+                .map(|pem| DecodingKey::from_ec_pem(&pem))
+                .transpose()
+                .map_err(unusable)?,
         };
         if key.is_none() && mode != Mode::Open {
             return Err(KeyError::Missing(mode));
@@ -172,7 +190,15 @@ impl Authenticator {
             Algorithm::Hs256 => secret.map(|secret| EncodingKey::from_secret(secret.expose_secret().as_bytes())),
             Algorithm::Rs256 | Algorithm::Es256 => None,
         };
-        Ok(Self { mode, algorithm, leeway, validation: validation(algorithm, audience.as_deref()), audience, key, signing_key })
+        Ok(Self {
+            mode,
+            algorithm,
+            leeway,
+            validation: validation(algorithm, audience.as_deref()),
+            audience,
+            key,
+            signing_key,
+        })
     }
 
     /// What is asked of whoever comes.
@@ -189,7 +215,9 @@ impl Authenticator {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|error| refusal(&error))?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+            .map_err(|error| refusal(&error))?
+            .claims;
         claims.authenticated(now, self.leeway)
     }
 
@@ -232,7 +260,10 @@ fn validation(algorithm: Algorithm, audience: Option<&str>) -> Validation {
 }
 
 fn refusal(error: &jsonwebtoken::errors::Error) -> TokenError {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library may add kinds; whatever they are, the token is refused")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library may add kinds; whatever they are, the token is refused"
+    )]
     match error.kind() {
         ErrorKind::InvalidSignature => TokenError::BadSignature,
         ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
@@ -294,7 +325,10 @@ impl Claims {
             name: text(self.name, "name")?,
             proof: Proof::Token,
         };
-        Ok(Authenticated { identity, expires_at: Some(expires_at) })
+        Ok(Authenticated {
+            identity,
+            expires_at: Some(expires_at),
+        })
     }
 }
 
@@ -307,13 +341,20 @@ fn text(claim: Claim, name: &'static str) -> Result<Option<String>, TokenError> 
 }
 
 fn id<T, E>(claim: Claim, name: &'static str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, TokenError> {
-    text(claim, name)?.map(|text| parse(&text).or(Err(TokenError::BadClaim(name)))).transpose()
+    text(claim, name)?
+        .map(|text| parse(&text).or(Err(TokenError::BadClaim(name))))
+        .transpose()
 }
 
 /// A `NumericDate`: seconds since the epoch, fractions allowed (RFC 7519 §2).
 fn instant(claim: Claim, name: &'static str) -> Result<Option<Timestamp>, TokenError> {
-    let Some(value) = claim.filter(|value| !value.is_null()) else { return Ok(None) };
-    let seconds = value.as_f64().filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds)).ok_or(TokenError::BadClaim(name))?;
+    let Some(value) = claim.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let seconds = value
+        .as_f64()
+        .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))
+        .ok_or(TokenError::BadClaim(name))?;
     #[expect(clippy::cast_possible_truncation, reason = "in range, checked on the line above")]
     Ok(Some(Timestamp::from_micros((seconds * 1e6) as i64)))
 }
