@@ -69,11 +69,30 @@ struct Request {
 
 impl Emitter {
     /// An emitter and the task behind it. Nothing is committed until [`EmitterTask::run`] is polled.
-    pub fn new(store: Arc<dyn EventStore>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, metrics: Metrics) -> (Self, EmitterTask) {
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> (Self, EmitterTask) {
         let (queue, requests) = mpsc::channel(MAX_WAITING);
-        let emitter = Self { queue, metrics: metrics.clone() };
+        let emitter = Self {
+            queue,
+            metrics: metrics.clone(),
+        };
         let has_backlog = true; // the last run may have left some
-        (emitter, EmitterTask { store, bus, clock, metrics, requests, has_backlog, unnoted: Vec::new() })
+        (
+            emitter,
+            EmitterTask {
+                store,
+                bus,
+                clock,
+                metrics,
+                requests,
+                has_backlog,
+                unnoted: Vec::new(),
+            },
+        )
     }
 
     /// Keeps the append and publishes its events. When this returns `Ok`, the append is durable.
@@ -83,7 +102,9 @@ impl Emitter {
     pub async fn emit(&self, append: Append) -> Result<Emitted, EmitError> {
         let begun = Instant::now();
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Request { append, answer }).or(Err(EmitError::Busy))?;
+        self.queue
+            .try_send(Request { append, answer })
+            .or(Err(EmitError::Busy))?;
         let outcome = match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(EmitError::Busy),
@@ -133,7 +154,8 @@ impl EmitterTask {
         if batch.is_empty() {
             return;
         }
-        let (appends, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|request| (request.append, request.answer)).unzip();
+        let (appends, answers): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|request| (request.append, request.answer)).unzip();
         let events: Vec<Vec<Arc<Event>>> = appends.iter().map(|append| append.events.clone()).collect();
 
         let begun = Instant::now();
@@ -141,7 +163,10 @@ impl EmitterTask {
         let outcomes = match self.store.commit(appends).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "could not commit; nothing was accepted");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "could not commit; nothing was accepted"
+                );
                 self.metrics.store_up.set(0);
                 refuse_all(answers, error);
                 return;
@@ -154,7 +179,12 @@ impl EmitterTask {
         for ((outcome, events), answer) in outcomes.into_iter().zip(events).zip(answers) {
             let outcome = match outcome {
                 Appended::Committed(sequences) => {
-                    committed.extend(sequences.into_iter().zip(events).filter(|(_, event)| !is_suppressed(event)));
+                    committed.extend(
+                        sequences
+                            .into_iter()
+                            .zip(events)
+                            .filter(|(_, event)| !is_suppressed(event)),
+                    );
                     Ok(Emitted::Now)
                 }
                 Appended::Repeated(outcome) => Ok(Emitted::Before(outcome)),
@@ -184,13 +214,19 @@ impl EmitterTask {
                     return;
                 }
                 Ok(page) => {
-                    let page = page.into_iter().map(|(sequence, event)| (sequence, Arc::new(event))).collect();
+                    let page = page
+                        .into_iter()
+                        .map(|(sequence, event)| (sequence, Arc::new(event)))
+                        .collect();
                     if !self.publish(page).await {
                         return;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "could not read what is unpublished; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not read what is unpublished; trying again"
+                    );
                     return;
                 }
             }
@@ -202,14 +238,24 @@ impl EmitterTask {
         let positions = match self.bus.publish(events.clone()).await {
             Ok(positions) => positions,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not publish; trying again");
-                self.metrics.unpublished.set(i64::try_from(events.len()).unwrap_or(i64::MAX));
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not publish; trying again"
+                );
+                self.metrics
+                    .unpublished
+                    .set(i64::try_from(events.len()).unwrap_or(i64::MAX));
                 self.has_backlog = true;
                 return false;
             }
         };
         for (_, event) in &events {
-            self.metrics.events.get_or_create(&EventLabel { event: event.name.to_string() }).inc();
+            self.metrics
+                .events
+                .get_or_create(&EventLabel {
+                    event: event.name.to_string(),
+                })
+                .inc();
         }
         let sequences = events.into_iter().map(|(sequence, _)| sequence);
         self.unnoted.extend(sequences.zip(positions));
@@ -225,7 +271,10 @@ impl EmitterTask {
         match noted {
             Ok(()) => self.unnoted.clear(),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not note what was published; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not note what was published; trying again"
+                );
                 self.has_backlog = true;
             }
         }
@@ -241,7 +290,9 @@ fn refuse_all(answers: Vec<oneshot::Sender<Result<Emitted, EmitError>>>, error: 
     let cause = error.to_string();
     let mut first = Some(error);
     for answer in answers {
-        let error = first.take().unwrap_or_else(|| StoreError::Unavailable(cause.clone().into()));
+        let error = first
+            .take()
+            .unwrap_or_else(|| StoreError::Unavailable(cause.clone().into()));
         drop(answer.send(Err(EmitError::Unavailable(error))));
     }
 }

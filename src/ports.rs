@@ -148,7 +148,11 @@ pub trait EventStore: Send + Sync {
     async fn alert(&self, id: EventId) -> Result<Option<AlertRecord>, StoreError>;
 
     /// The alerts of one patient that were emitted (not suppressed) since `since`, oldest first: when, and their type.
-    async fn recent_alerts(&self, patient: &PatientId, since: Timestamp) -> Result<Vec<(Timestamp, String)>, StoreError>;
+    async fn recent_alerts(
+        &self,
+        patient: &PatientId,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, String)>, StoreError>;
 
     /// Adds to how many sockets alerts were delivered and by how many recovered. May be kept a little later than it returns;
     /// losing some with a crash is allowed.
@@ -261,7 +265,11 @@ pub trait StateStore: Send + Sync {
     /// Members of staff of a hospital who are available, those longest available first.
     async fn available_staff(&self, hospital: &HospitalId) -> Result<Vec<StaffMember>, StoreError>;
     /// A member of staff.
-    async fn staff_member(&self, hospital: &HospitalId, id: &crate::domain::StaffId) -> Result<Option<StaffMember>, StoreError>;
+    async fn staff_member(
+        &self,
+        hospital: &HospitalId,
+        id: &crate::domain::StaffId,
+    ) -> Result<Option<StaffMember>, StoreError>;
     /// A hospital's beds, by ward and id.
     async fn beds(&self, hospital: &HospitalId) -> Result<Vec<Bed>, StoreError>;
     /// The beds with this id, one for each hospital that has one.

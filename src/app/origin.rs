@@ -30,7 +30,10 @@ impl OriginPolicy {
     /// Allows the `configured` origins (`https://ward.example`), all if one of them is `*`, and the server's own pages.
     pub(crate) fn new(configured: &[String], is_loopback_only: bool) -> Self {
         Self {
-            allowed: configured.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect(),
+            allowed: configured
+                .iter()
+                .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
+                .collect(),
             is_any_allowed: configured.iter().any(|origin| origin == "*"),
             is_loopback_only,
         }
@@ -60,7 +63,9 @@ impl OriginPolicy {
             layer.allow_origin(tower_http::cors::Any)
         } else {
             let is_allowed = move |origin: &HeaderValue, parts: &Parts| policy.allows(origin, parts.headers.get(HOST));
-            layer.allow_origin(AllowOrigin::predicate(is_allowed)).allow_credentials(true)
+            layer
+                .allow_origin(AllowOrigin::predicate(is_allowed))
+                .allow_credentials(true)
         }
     }
 
@@ -71,9 +76,12 @@ impl OriginPolicy {
     }
 
     fn is_own_page(&self, origin: &str, host: Option<&HeaderValue>) -> bool {
-        let Some(host) = host.and_then(|host| host.to_str().ok()) else { return false };
+        let Some(host) = host.and_then(|host| host.to_str().ok()) else {
+            return false;
+        };
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) && (!self.is_loopback_only || is_loopback(host))
+        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+            && (!self.is_loopback_only || is_loopback(host))
     }
 }
 
@@ -133,6 +141,10 @@ mod tests {
 
     #[test]
     fn a_star_lets_every_page_speak() {
-        assert!(allows(&OriginPolicy::new(&["*".into()], false), "https://anywhere.example", "alerts.example"));
+        assert!(allows(
+            &OriginPolicy::new(&["*".into()], false),
+            "https://anywhere.example",
+            "alerts.example"
+        ));
     }
 }

@@ -38,7 +38,9 @@ pub(super) async fn serve(
     grace: Duration,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).pipeline_flush(true);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .pipeline_flush(true);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -49,7 +51,10 @@ pub(super) async fn serve(
             Ok(accepted) => accepted,
             Err(error) if concerns_one_connection(&error) => continue,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot accept connections; trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot accept connections; trying again"
+                );
                 tokio::time::sleep(EXHAUSTED).await;
                 continue;
             }
@@ -84,8 +89,12 @@ pub(super) async fn serve(
 fn service_for(
     router: Router,
     peer: SocketAddr,
-) -> impl tower::Service<Request<Incoming>, Response = axum::response::Response, Error = std::convert::Infallible, Future: Send> + Clone
-{
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone {
     router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)

@@ -22,7 +22,10 @@ impl LocalBus {
     /// An empty bus.
     pub fn new() -> Self {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        Self { sender, receiver: Mutex::new(Some(receiver)) }
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+        }
     }
 }
 
@@ -38,7 +41,10 @@ impl Bus for LocalBus {
         let mut positions = Vec::with_capacity(events.len());
         for (sequence, event) in events {
             let position = Position::from_sequence(sequence);
-            self.sender.send(Positioned { position, event }).await.map_err(|closed| BusError(Box::new(closed)))?;
+            self.sender
+                .send(Positioned { position, event })
+                .await
+                .map_err(|closed| BusError(Box::new(closed)))?;
             positions.push(position);
         }
         Ok(positions)

@@ -52,10 +52,17 @@ impl FromStr for Role {
 
     /// Reads a role exactly as it is written: what is nearly a role is none.
     fn from_str(name: &str) -> Result<Self, UnknownRole> {
-        [Self::Doctor, Self::Nurse, Self::Staff, Self::Admin, Self::Patient, Self::Service]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-            .ok_or(UnknownRole)
+        [
+            Self::Doctor,
+            Self::Nurse,
+            Self::Staff,
+            Self::Admin,
+            Self::Patient,
+            Self::Service,
+        ]
+        .into_iter()
+        .find(|role| role.as_str() == name)
+        .ok_or(UnknownRole)
     }
 }
 

@@ -18,7 +18,9 @@ pub struct InvalidId;
 /// Whether `text` is 1 to 128 characters of `A-Z a-z 0-9 _ - . :`.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
 }
 
 macro_rules! external_id {
@@ -91,7 +93,11 @@ pub struct TriageId(Arc<str>);
 impl TriageId {
     /// Takes `text` if it is an identifier and not `queue`.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        if is_id(text) && text != "queue" { Ok(Self(Arc::from(text))) } else { Err(InvalidId) }
+        if is_id(text) && text != "queue" {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(InvalidId)
+        }
     }
 
     /// The identifier as it was given.
@@ -141,7 +147,11 @@ impl TryFrom<String> for WardName {
     type Error = InvalidWardName;
     fn try_from(text: String) -> Result<Self, InvalidWardName> {
         let is_valid = (1..=MAX_ID_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        if is_valid { Ok(Self(text.into())) } else { Err(InvalidWardName) }
+        if is_valid {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidWardName)
+        }
     }
 }
 

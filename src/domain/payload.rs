@@ -22,7 +22,13 @@ impl FreeForm {
     /// The object without the named fields: those that the server sets and nobody may overwrite.
     #[must_use]
     pub fn without(&self, reserved: &[&str]) -> Self {
-        Self(self.0.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(key, _)| !reserved.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        )
     }
 }
 

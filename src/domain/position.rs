@@ -28,7 +28,10 @@ impl Position {
 
     /// The position of the row with this sequence number.
     pub const fn from_sequence(sequence: u64) -> Self {
-        Self { major: sequence, minor: 0 }
+        Self {
+            major: sequence,
+            minor: 0,
+        }
     }
 }
 
@@ -45,7 +48,11 @@ impl FromStr for Position {
         let (major, minor) = text.split_once('-').ok_or(InvalidPosition)?;
         let number = |digits: &str| {
             // `parse` alone would take a leading `+`.
-            if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+            if digits.bytes().all(|b| b.is_ascii_digit()) {
+                digits.parse().ok()
+            } else {
+                None
+            }
         };
         match (number(major), number(minor)) {
             (Some(major), Some(minor)) => Ok(Self { major, minor }),
@@ -66,14 +73,27 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let position = Position { major: 1_763_679_000_123, minor: 7 };
+        let position = Position {
+            major: 1_763_679_000_123,
+            minor: 7,
+        };
 
         assert_eq!(position.to_string().parse(), Ok(position));
     }
 
     #[test]
     fn refuses_what_it_would_not_write() {
-        for text in ["", "-", "1", "1-", "-1", "+1-0", "1-0-0", "99999999999999999999-0", "1 -0"] {
+        for text in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "+1-0",
+            "1-0-0",
+            "99999999999999999999-0",
+            "1 -0",
+        ] {
             assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text:?}");
         }
     }

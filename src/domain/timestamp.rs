@@ -91,7 +91,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from).or(Err(InvalidTimestamp))
+        OffsetDateTime::parse(text, &Rfc3339)
+            .map(Self::from)
+            .or(Err(InvalidTimestamp))
     }
 }
 
@@ -103,7 +105,9 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -103,19 +103,39 @@ impl Metrics {
             uptime: Gauge::default(),
         };
         let m = &metrics;
-        registry.register("connections", "Engine.IO connections now, by transport", m.connections.clone());
+        registry.register(
+            "connections",
+            "Engine.IO connections now, by transport",
+            m.connections.clone(),
+        );
         registry.register("rooms", "Rooms with at least one member on this node", m.rooms.clone());
         registry.register("events", "Events published, by name", m.events.clone());
         registry.register("deliveries", "Event copies handed to sockets", m.deliveries.clone());
-        registry.register("alerts_suppressed", "Alerts over the limit: stored, not published", m.suppressed.clone());
-        registry.register("sockets_overflowed", "Sockets closed because they could not keep up", m.overflowed.clone());
+        registry.register(
+            "alerts_suppressed",
+            "Alerts over the limit: stored, not published",
+            m.suppressed.clone(),
+        );
+        registry.register(
+            "sockets_overflowed",
+            "Sockets closed because they could not keep up",
+            m.overflowed.clone(),
+        );
         registry.register(
             "client_events_limited",
             "Client events refused because the socket sent too many",
             m.client_events_limited.clone(),
         );
-        registry.register("recoveries", "Connection state recoveries, by result", m.recoveries.clone());
-        registry.register("events_replayed", "Events sent again to clients that came back", m.replayed.clone());
+        registry.register(
+            "recoveries",
+            "Connection state recoveries, by result",
+            m.recoveries.clone(),
+        );
+        registry.register(
+            "events_replayed",
+            "Events sent again to clients that came back",
+            m.replayed.clone(),
+        );
         registry.register_with_unit(
             "store_commit",
             "How long a commit of the store took",
@@ -123,10 +143,23 @@ impl Metrics {
             m.store_commit.clone(),
         );
         registry.register("store_batch", "How many appends shared a commit", m.store_batch.clone());
-        registry.register_with_unit("emit", "From the call of emit to its answer", Unit::Seconds, m.emit.clone());
-        registry.register("http_requests", "HTTP requests, by method, route and status", m.requests.clone());
+        registry.register_with_unit(
+            "emit",
+            "From the call of emit to its answer",
+            Unit::Seconds,
+            m.emit.clone(),
+        );
+        registry.register(
+            "http_requests",
+            "HTTP requests, by method, route and status",
+            m.requests.clone(),
+        );
         registry.register("store_up", "Whether the store can be written to", m.store_up.clone());
-        registry.register("unpublished", "Events that are stored and not yet published", m.unpublished.clone());
+        registry.register(
+            "unpublished",
+            "Events that are stored and not yet published",
+            m.unpublished.clone(),
+        );
         registry.register_with_unit("uptime", "How long this node has run", Unit::Seconds, m.uptime.clone());
         metrics.registry = std::sync::Arc::new(registry);
         metrics

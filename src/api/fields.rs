@@ -1,0 +1,315 @@
+//! The fields of a request, taken out one by one: what is wrong with each is noted, and all of it is answered together.
+//!
+//! It refuses to know what the fields mean; the resources say which they take, and types say what they can be.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::{ApiError, Details};
+use crate::domain::bed::BedStatus;
+use crate::domain::staff::StaffType;
+use crate::domain::triage::TriageStatus;
+use crate::domain::{BedId, EventId, FreeForm, HospitalId, PatientId, StaffId, Timestamp, TriageId, WardName};
+
+/// Why a value cannot be taken.
+pub(super) type Why = Cow<'static, str>;
+
+/// A type that a field can be read as.
+pub(super) trait FieldValue: Sized {
+    /// Reads the value.
+    fn from_value(value: Value) -> Result<Self, Why>;
+}
+
+/// A JSON object whose fields are taken out one by one.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    left: Map<String, Value>,
+    problems: Details,
+    #[cfg(test)]
+    pub(super) asked_for: Vec<(&'static str, bool)>,
+}
+
+/// What became of a field that may be left out, and may be `null` to take away what is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Change<T> {
+    /// It is not in the request: what is kept stays.
+    #[default]
+    Keep,
+    /// It is `null`: what is kept goes.
+    Clear,
+    /// A value.
+    Set(T),
+}
+
+impl Fields {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// 400 if it is no JSON, or nested deeper than 128; 422 if it is something else than an object. A field that is there
+    /// twice is noted like any other problem.
+    pub(super) fn from_body(body: &[u8]) -> Result<Self, ApiError> {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let top = Top::deserialize(&mut reader)
+            .and_then(|top| reader.end().map(|()| top))
+            .map_err(unreadable)?;
+        match top {
+            Top::Object { fields, twice } => {
+                let mut problems = Details::default();
+                for field in twice {
+                    problems.add(field, "is there twice");
+                }
+                Ok(Self {
+                    left: fields,
+                    problems,
+                    ..Self::default()
+                })
+            }
+            Top::Other => Err(ApiError::unprocessable(
+                "the body must be a JSON object",
+                Details::default(),
+            )),
+        }
+    }
+
+    /// Reads the parameters of a query string.
+    ///
+    /// # Errors
+    /// 400 if it cannot be decoded.
+    pub(super) fn from_query(uri: &axum::http::Uri) -> Result<Self, ApiError> {
+        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_rejected| ApiError::malformed("the query string cannot be decoded"))?;
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            if fields.left.contains_key(&name) {
+                fields.problems.add(name, "is there twice");
+            } else {
+                fields.left.insert(name, Value::String(value));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Takes a field that must be there.
+    pub(super) fn required<T: FieldValue>(&mut self, name: &'static str) -> Option<T> {
+        self.note(name, true);
+        match self.left.shift_remove(name) {
+            Some(value) => self.read(name, value),
+            None => {
+                self.problems.add(name, "is required");
+                None
+            }
+        }
+    }
+
+    /// Takes a field that may be left out; `null` is the same as leaving it out.
+    pub(super) fn optional<T: FieldValue>(&mut self, name: &'static str) -> Option<T> {
+        self.note(name, false);
+        match self.left.shift_remove(name) {
+            None | Some(Value::Null) => None,
+            Some(value) => self.read(name, value),
+        }
+    }
+
+    /// Takes a field that may be left out or cleared.
+    pub(super) fn change<T: FieldValue>(&mut self, name: &'static str) -> Change<T> {
+        self.note(name, false);
+        match self.left.shift_remove(name) {
+            None => Change::Keep,
+            Some(Value::Null) => Change::Clear,
+            Some(value) => self.read(name, value).map_or(Change::Keep, Change::Set),
+        }
+    }
+
+    /// Notes a problem that a single type cannot see.
+    pub(super) fn problem(&mut self, name: impl Into<String>, why: impl Into<Why>) {
+        self.problems.add(name, why);
+    }
+
+    /// Takes all fields that nobody asked for: the request is free-form.
+    pub(super) fn rest(&mut self) -> FreeForm {
+        FreeForm(std::mem::take(&mut self.left))
+    }
+
+    /// Ends the reading: `value` if nothing was wrong.
+    ///
+    /// # Errors
+    /// 422 with every problem; fields that nobody asked for are problems too.
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, ApiError> {
+        for (name, _) in std::mem::take(&mut self.left) {
+            self.problems.add(name, "is not a field of this request");
+        }
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(_) | None => Err(ApiError::invalid(self.problems)),
+        }
+    }
+
+    fn read<T: FieldValue>(&mut self, name: &'static str, value: Value) -> Option<T> {
+        T::from_value(value).map_err(|why| self.problems.add(name, why)).ok()
+    }
+
+    #[cfg(test)]
+    fn note(&mut self, name: &'static str, is_required: bool) {
+        self.asked_for.push((name, is_required));
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        reason = "tests compare what is asked for with what is documented"
+    )]
+    fn note(&mut self, _name: &'static str, _is_required: bool) {}
+}
+
+fn unreadable(error: serde_json::Error) -> ApiError {
+    // serde_json's own text may quote the body; where it stopped is all that a caller needs.
+    ApiError::malformed(format!(
+        "the body is not JSON: line {}, column {}",
+        error.line(),
+        error.column()
+    ))
+}
+
+/// A JSON value, looked at no further than whether it is an object and has a field twice.
+enum Top {
+    Object {
+        fields: Map<String, Value>,
+        twice: Vec<String>,
+    },
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Top {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TopVisitor;
+
+        impl<'de> Visitor<'de> for TopVisitor {
+            type Value = Top;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Top, A::Error> {
+                let (mut fields, mut twice) = (Map::new(), Vec::new());
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        twice.push(name);
+                    } else {
+                        fields.insert(name, value);
+                    }
+                }
+                Ok(Top::Object { fields, twice })
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Top, E> {
+                Ok(Top::Other)
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<Top, A::Error> {
+                while access.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Top::Other)
+            }
+        }
+
+        deserializer.deserialize_any(TopVisitor)
+    }
+}
+
+// ---------------------------------------------------------------- what fields can be
+
+fn text(value: Value) -> Result<String, Why> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err("must be a string".into())
+        }
+    }
+}
+
+macro_rules! parsed {
+    ($($type:ty),* $(,)?) => {$(
+        impl FieldValue for $type {
+            fn from_value(value: Value) -> Result<Self, Why> {
+                text(value)?.parse().map_err(|invalid| format!("{invalid}").into())
+            }
+        }
+    )*};
+}
+parsed!(PatientId, HospitalId, StaffId, BedId, TriageId, Timestamp);
+
+impl FieldValue for EventId {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        text(value)?.parse().map_err(|_invalid| "must be a UUID".into())
+    }
+}
+
+impl FieldValue for WardName {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        Self::try_from(text(value)?).map_err(|invalid| invalid.to_string().into())
+    }
+}
+
+impl FieldValue for String {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        text(value)
+    }
+}
+
+impl FieldValue for bool {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        value.as_bool().ok_or("must be true or false".into())
+    }
+}
+
+impl FieldValue for f64 {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        value.as_f64().ok_or("must be a number".into())
+    }
+}
+
+impl FieldValue for FreeForm {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        match value {
+            Value::Object(object) => Ok(Self(object)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::String(_) => {
+                Err("must be an object".into())
+            }
+        }
+    }
+}
+
+macro_rules! one_of {
+    ($($type:ty { $($word:literal => $variant:ident),* $(,)? })*) => {$(
+        impl FieldValue for $type {
+            fn from_value(value: Value) -> Result<Self, Why> {
+                match text(value)?.as_str() {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err(concat!("must be one of", $(" ", $word,)*).into()),
+                }
+            }
+        }
+    )*};
+}
+one_of! {
+    BedStatus { "available" => Available, "occupied" => Occupied, "reserved" => Reserved, "cleaning" => Cleaning, "maintenance" => Maintenance }
+    TriageStatus { "pending" => Pending, "triaged" => Triaged, "assigned" => Assigned }
+    StaffType { "doctor" => Doctor, "nurse" => Nurse }
+}

@@ -1,0 +1,66 @@
+//! The OpenAPI document: what the handlers say of themselves, and the frame around it.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+pub(super) const ALERTS: &str = "alerts";
+pub(super) const RISK: &str = "risk";
+pub(super) const TRIAGE: &str = "triage";
+pub(super) const STAFF: &str = "staff";
+pub(super) const BEDS: &str = "beds";
+pub(super) const OPERATING: &str = "operating";
+
+/// The document without its paths; each handler brings its own.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "wardbell",
+        description = "The alert server for hospitals. What is POSTed here is stored, then told to the browsers in the rooms \
+                       concerned, over Socket.IO.\n\n\
+                       A 2xx means that it is durable. A 503 means that nothing was promised: send it again, best with an \
+                       `Idempotency-Key`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = ALERTS, description = "Raise alerts, and read what was raised"),
+        (name = RISK, description = "Predictions, and what follows from them"),
+        (name = TRIAGE, description = "Triage cases"),
+        (name = STAFF, description = "Who is on duty"),
+        (name = BEDS, description = "Beds and capacity"),
+        (name = OPERATING, description = "For operators and machines"),
+    ),
+    components(schemas(Problem)),
+    security(("bearer" = [])),
+    modifiers(&Bearer),
+)]
+pub(super) struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(
+                "An access token with the claims `sub` and `role`. In open mode (loopback only) none is asked for.",
+            ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, ToSchema)]
+#[schema(as = Error, example = json!({"error": "some fields are not valid", "status_code": 422, "details": {"patient_id": ["is required"]}}))]
+#[expect(dead_code, reason = "describes what error.rs writes; a test holds the two together")]
+pub(super) struct Problem {
+    /// What is wrong, in words.
+    error: String,
+    /// The answer's status.
+    status_code: u16,
+    /// What is wrong with which field.
+    details: Option<BTreeMap<String, Vec<String>>>,
+}
