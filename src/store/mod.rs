@@ -1,1 +1,6 @@
-//! To be written.
+//! Where events and the state behind the REST reads are kept.
+//!
+//! One store today: [`sqlite`], inside the binary, for one node. Every store passes the conformance suite in `tests/it/store`.
+//! Nothing here knows HTTP, sockets or who may read what.
+
+pub mod sqlite;

@@ -1,0 +1,493 @@
+//! From a path to connections: creates what is not there, and refuses what is not ours or not whole before touching it.
+//!
+//! A file that is refused is left as it was found: it may be the only copy of somebody's alerts.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
+
+use super::Settings;
+
+/// `PRAGMA application_id` of our files: "wdbl".
+const APPLICATION_ID: u32 = 0x7764_626c;
+/// Only the owner: the file holds patient data.
+const FILE_MODE: u32 = 0o600;
+/// Only the owner, for folders that we create.
+const FOLDER_MODE: u32 = 0o700;
+/// Pages in the log after which it is copied back into the database: 16 MiB, so that a busy page is copied once for many
+/// commits and the copying holds the writer up for some ten milliseconds at most.
+const CHECKPOINT_PAGES: u32 = 4_096;
+/// The log is cut back to this many bytes after it has grown beyond.
+const LOG_BYTES: u32 = 64 << 20;
+/// Page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i32 = 32 << 10;
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i32 = 4 << 10;
+/// Statements that a connection keeps prepared: all of the writer's, and every shape of history query.
+const STATEMENTS: usize = 128;
+/// The smallest page that SQLite knows, in bytes.
+const MIN_PAGE_BYTES: u64 = 512;
+
+static STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process (or store of this one) has it open.
+    #[error("{} is in use by another process (it holds the lock on {})", path.display(), lock.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The file whose lock says so.
+        lock: PathBuf,
+    },
+    /// A file or folder cannot be created, read or written.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What is there is not a database of this server.
+    #[error("{} {what}; it is left as it is. Name another path, or move the file away", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// It is a database of this server and not whole.
+    #[error("{} is damaged: {what}; it is left as it is. Restore it from a backup, or move it away", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A newer version of this server wrote it.
+    #[error("{} was written by a newer version (schema {found}, this one knows {known}); it is left as it is", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: usize,
+        /// The latest version that this server knows.
+        known: usize,
+    },
+    /// SQLite refuses.
+    #[error("cannot open {}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot bring {} up to date", path.display())]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite_migration::Error,
+    },
+}
+
+/// A database that was found whole or was created, and that no other process has.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The writer's connection.
+    pub(super) connection: Connection,
+    /// Which file it is, as long as it is there.
+    pub(super) identity: FileIdentity,
+    /// Held as long as the store is open.
+    pub(super) lock: File,
+}
+
+/// A file's device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// Of the file that is at `path` now. Does not open it: closing it again would drop SQLite's own locks.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// Opens the database at `settings.path`, creating it and its folder if nothing is there.
+pub(super) fn open(settings: &Settings) -> Result<Opened, OpenError> {
+    let path = settings.path.as_path();
+    create_folder(path)?;
+    let lock = lock(path)?;
+    if exists(path)? {
+        inspect(path)?;
+        restrict(path);
+        check(settings)?;
+    } else {
+        create(settings)?;
+    }
+    let identity = FileIdentity::at(path).map_err(in_file(path))?;
+    let mut connection = connect_writer(settings).map_err(in_database(path))?;
+    MIGRATIONS
+        .to_latest(&mut connection)
+        .map_err(|source| OpenError::Migration {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(Opened {
+        connection,
+        identity,
+        lock,
+    })
+}
+
+/// A connection that writes. The file must be there: a store whose file was taken away must not go on with an empty one.
+pub(super) fn connect_writer(settings: &Settings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    prepare(&connection, settings, WRITER_CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
+        match row.get::<_, String>(0)?.as_str() {
+            "wal" => Ok(()),
+            other => Err(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_CANTOPEN),
+                Some(format!("journal_mode stays {other} instead of wal")),
+            )),
+        }
+    })?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+    if let Some(bytes) = settings.max_bytes {
+        let page_bytes: u64 = connection
+            .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?
+            .into();
+        let pages = u32::try_from(bytes / page_bytes.max(MIN_PAGE_BYTES)).unwrap_or(u32::MAX - 1);
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    }
+    Ok(connection)
+}
+
+/// A connection that reads, beside the writer and without waiting for it.
+pub(super) fn connect_reader(settings: &Settings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    prepare(&connection, settings, READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, settings: &Settings, cache_kib: i32) -> rusqlite::Result<()> {
+    connection.busy_timeout(settings.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn create_folder(path: &Path) -> Result<(), OpenError> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(folder)
+            .map_err(in_file(folder)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Takes the lock beside the database. The system gives it back when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let mut options = OpenOptions::new();
+    let lock = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&lock_path);
+    let lock = lock.map_err(in_file(&lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+            lock: lock_path,
+        }),
+        Err(TryLockError::Error(source)) => Err(OpenError::File {
+            path: lock_path,
+            source,
+        }),
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(OpenError::Foreign {
+            path: path.to_owned(),
+            what: "is not a file",
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(OpenError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Creates an empty database under another name and moves it into place when it is complete. So a file at `path` is never
+/// half a database of ours, and one that is empty was cut off by somebody.
+fn create(settings: &Settings) -> Result<(), OpenError> {
+    let path = settings.path.as_path();
+    for ending in ["-wal", "-journal"] {
+        let left_over = beside(path, ending);
+        if fs::metadata(&left_over).is_ok_and(|metadata| metadata.len() > 0) {
+            let what = format!(
+                "it is gone, and {} is still there with what was written last",
+                left_over.display()
+            );
+            return Err(OpenError::Damaged {
+                path: path.to_owned(),
+                what,
+            });
+        }
+    }
+    let draft = beside(path, ".new");
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let left_over = beside(&draft, ending);
+        match fs::remove_file(&left_over) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::File {
+                    path: left_over,
+                    source,
+                });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&draft)
+        .map_err(in_file(&draft))?;
+    let draft_settings = Settings {
+        path: draft.clone(),
+        ..settings.clone()
+    };
+    let mut connection = create_empty(&draft_settings).map_err(in_database(&draft))?;
+    MIGRATIONS
+        .to_latest(&mut connection)
+        .map_err(|source| OpenError::Migration {
+            path: draft.clone(),
+            source,
+        })?;
+    connection.close().map_err(|(_, source)| OpenError::Database {
+        path: draft.clone(),
+        source,
+    })?;
+    fs::rename(&draft, path).map_err(in_file(path))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(in_file(folder))
+}
+
+fn create_empty(settings: &Settings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Freed pages are used again; this only keeps it possible to give them back to the file system after a flood.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Ok(connection)
+}
+
+/// Existing files of before may be readable by others. Where that cannot be changed the store still works.
+fn restrict(path: &Path) {
+    let is_open_to_others = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if is_open_to_others && let Err(error) = fs::set_permissions(path, Permissions::from_mode(FILE_MODE)) {
+        tracing::warn!(store.path = %path.display(), error = &error as &dyn std::error::Error,
+            "the database can be read by other users and that cannot be changed");
+    }
+}
+
+// ---------------------------------------------------------------- is it ours, is it whole
+
+/// Reads the first page's header (<https://www.sqlite.org/fileformat2.html> §1.3) before SQLite sees the file.
+fn inspect(path: &Path) -> Result<(), OpenError> {
+    let foreign = |what| OpenError::Foreign {
+        path: path.to_owned(),
+        what,
+    };
+    let damaged = |what: &str| OpenError::Damaged {
+        path: path.to_owned(),
+        what: what.to_owned(),
+    };
+    let mut file = File::open(path).map_err(in_file(path))?;
+    let length = file.metadata().map_err(in_file(path))?.len();
+    if length == 0 {
+        return Err(damaged("it is empty"));
+    }
+    let mut header = [0_u8; 100];
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(foreign("is not an SQLite database")),
+        Err(source) => {
+            return Err(OpenError::File {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(foreign("is not an SQLite database"));
+    }
+    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    if page_bytes < MIN_PAGE_BYTES || !page_bytes.is_power_of_two() {
+        return Err(damaged("its header makes no sense"));
+    }
+    if u32::from_be_bytes([header[68], header[69], header[70], header[71]]) != APPLICATION_ID {
+        return Err(foreign("is an SQLite database of another program"));
+    }
+    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    let whole_pages = length / page_bytes;
+    // Pages that a checkpoint had not copied when the process was killed are still in the log.
+    if whole_pages < pages {
+        let logged = logged_pages(&beside(path, "-wal"), page_bytes).map_err(in_file(path))?;
+        let missing = (whole_pages + 1..=pages).filter(|page| !logged.contains(page)).count();
+        if missing > 0 {
+            return Err(damaged(&format!(
+                "it is cut off, {missing} of {pages} pages are missing"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Which pages the write-ahead log holds (file format §4.1). A log that is not there or not readable as one holds none.
+fn logged_pages(path: &Path, page_bytes: u64) -> io::Result<HashSet<u64>> {
+    let mut pages = HashSet::new();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pages),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let mut log = BufReader::new(file);
+    let mut header = [0_u8; 32];
+    let mut frame = [0_u8; 24];
+    if length < 32 {
+        return Ok(pages);
+    }
+    log.read_exact(&mut header)?;
+    for index in 0..(length - 32) / (page_bytes + 24) {
+        log.seek(SeekFrom::Start(32 + index * (page_bytes + 24)))?;
+        log.read_exact(&mut frame)?;
+        if frame[8..16] != header[16..24] {
+            break; // another salt: left over from before the log began anew
+        }
+        pages.insert(u64::from(u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]])));
+    }
+    Ok(pages)
+}
+
+/// Has SQLite look at the whole file, for at most `settings.integrity_check`, through a connection that cannot write.
+fn check(settings: &Settings) -> Result<(), OpenError> {
+    let path = settings.path.as_path();
+    let damaged = |what: String| OpenError::Damaged {
+        path: path.to_owned(),
+        what,
+    };
+    let refused = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(source.to_string()),
+        _ => OpenError::Database {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let connection = connect_reader(settings).map_err(refused)?;
+    match MIGRATIONS.current_version(&connection) {
+        Ok(SchemaVersion::Inside(_) | SchemaVersion::NoneSet) => {}
+        Ok(SchemaVersion::Outside(found)) => {
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found: found.get(),
+                known: STEPS.len(),
+            });
+        }
+        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => return Err(refused(err)),
+        Err(source) => {
+            return Err(OpenError::Migration {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    }
+    match quick_check(&connection, settings.integrity_check) {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) => Err(damaged(verdict)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            tracing::info!(store.path = %path.display(), "the database is too large to be checked whole at start; going on");
+            Ok(())
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// `PRAGMA quick_check`, interrupted when it takes longer than `limit`.
+fn quick_check(connection: &Connection, limit: Duration) -> rusqlite::Result<String> {
+    let interrupt = connection.get_interrupt_handle();
+    let (done, is_done) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                interrupt.interrupt();
+            }
+        });
+        let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        drop(done);
+        verdict
+    })
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+fn in_file(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::File { path, source }
+}
+
+fn in_database(path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Database { path, source }
+}
