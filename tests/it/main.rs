@@ -1,0 +1,15 @@
+//! The server from outside: real servers, real sockets, one binary so that it links once.
+//!
+//! What needs Node and Python clients ([`interop`]) or root ([`outage`]) is ignored by a plain `cargo test`; `make test` installs what
+//! is needed and runs everything.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic, and so may the functions that only tests call"
+)]
+#![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
+
+mod support;
