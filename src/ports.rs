@@ -285,14 +285,28 @@ pub trait StateStore: Send + Sync {
 /// Which triage cases are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct TriageFilter {
-    /// Of this hospital.
-    pub hospital_id: Option<HospitalId>,
+    /// By the hospital that they belong to.
+    pub hospital: TriageHospital,
     /// Of this patient.
     pub patient_id: Option<PatientId>,
     /// In this state.
     pub status: Option<TriageStatus>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// Triage cases by hospital.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TriageHospital {
+    /// All cases.
+    #[default]
+    Any,
+    /// Those of this hospital.
+    Only(HospitalId),
+    /// Those of this hospital, and those that belong to none: nobody else would see them.
+    OrNone(HospitalId),
+    /// Those that belong to none.
+    None,
 }
 
 // ---------------------------------------------------------------- sessions

@@ -95,3 +95,17 @@ pub enum Proof {
     /// Nobody was asked (`open` mode, loopback only): everything is allowed.
     Open,
 }
+
+/// They may not do that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Nobody of their role may.
+    #[error("your role may not do this")]
+    Role,
+    /// It concerns a hospital that is not theirs, or a patient who belongs to one.
+    #[error("this belongs to another hospital")]
+    Hospital,
+    /// It concerns another patient than themselves.
+    #[error("this concerns another patient")]
+    Patient,
+}

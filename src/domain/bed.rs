@@ -20,6 +20,16 @@ pub enum BedStatus {
     Maintenance,
 }
 
+/// A floor, as the backend writes it: `3` stays a number, `"3A"` a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Floor {
+    /// By number; the ground floor is 0 where the backend counts so.
+    Number(i64),
+    /// By name.
+    Name(String),
+}
+
 /// A bed of a hospital.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bed {
@@ -35,9 +45,9 @@ pub struct Bed {
     /// Where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ward: Option<WardName>,
-    /// The floor, as the backend writes it.
+    /// On which floor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub floor: Option<String>,
+    pub floor: Option<Floor>,
     /// Whatever else the backend keeps with it.
     #[serde(flatten)]
     pub extra: FreeForm,
@@ -74,4 +84,40 @@ pub enum CapacityScope {
     Hospital,
     /// One ward of it.
     Ward(WardName),
+}
+
+/// When a hospital or ward counts as full, and when no longer.
+///
+/// Between the two nothing is told: a ward at the edge does not alert with every bed that is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CapacityPolicy {
+    raise_at: f64,
+    clear_below: f64,
+}
+
+/// The shares contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("capacity shares must satisfy 0 < clear_below <= raise_at <= 1")]
+pub struct InvalidCapacityPolicy;
+
+impl CapacityPolicy {
+    /// A policy: full from the share `raise_at` of beds taken, no longer under `clear_below`.
+    pub fn new(raise_at: f64, clear_below: f64) -> Result<Self, InvalidCapacityPolicy> {
+        let is_valid = 0.0 < clear_below && clear_below <= raise_at && raise_at <= 1.0;
+        if is_valid {
+            Ok(Self { raise_at, clear_below })
+        } else {
+            Err(InvalidCapacityPolicy)
+        }
+    }
+}
+
+impl Default for CapacityPolicy {
+    /// The contract's figures: full from 90 %, no longer under 85 %.
+    fn default() -> Self {
+        Self {
+            raise_at: 0.90,
+            clear_below: 0.85,
+        }
+    }
 }

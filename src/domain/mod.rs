@@ -22,7 +22,7 @@ pub mod triage;
 
 pub use event::{AlertFacts, AlertScope, Event, EventName};
 pub use id::{BedId, EventId, HospitalId, InvalidId, PatientId, StaffId, TaskId, TriageId, UserId, WardName};
-pub use payload::{FreeForm, Payload};
+pub use payload::{FreeForm, FreeValue, Payload};
 pub use position::{InvalidPosition, Position};
 pub use room::{InvalidRoom, Room, RoomName};
 pub use timestamp::{InvalidTimestamp, Timestamp};

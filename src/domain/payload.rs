@@ -32,6 +32,17 @@ impl FreeForm {
     }
 }
 
+/// A JSON value of any form that is other people's business: the explanation of a predicting service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FreeValue(pub Value);
+
+impl From<FreeForm> for FreeValue {
+    fn from(object: FreeForm) -> Self {
+        Self(Value::Object(object.0))
+    }
+}
+
 /// An event's payload: a JSON object as text, encoded once and then stored, sent and answered as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(Arc<str>);

@@ -126,6 +126,9 @@ impl SocketServer {
 #[async_trait]
 impl Connections for SocketServer {
     async fn status(&self) -> SocketStatus {
-        SocketStatus { active_connections: 0, rooms: BTreeMap::new() }
+        SocketStatus {
+            active_connections: 0,
+            rooms: BTreeMap::new(),
+        }
     }
 }
