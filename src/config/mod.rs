@@ -1,1 +1,113 @@
-//! To be written.
+//! What can be configured: `config/default.toml` < the file given by `--config` < the environment.
+//!
+//! It refuses to know what the values do: `app` and `cli` hand every part its own settings. The environment is handed in,
+//! so that tests never touch the real one. Everything that is wrong is found in one go, each with its key and where it
+//! came from.
+
+mod alerts;
+mod api;
+mod auth;
+mod capacity;
+mod layers;
+mod log;
+mod metrics;
+mod problem;
+mod redis;
+mod risk;
+mod section;
+mod server;
+mod socket;
+mod store;
+mod variables;
+
+use std::path::Path;
+
+pub use alerts::Alerts;
+pub use api::Api;
+pub use auth::{Algorithm, Auth, Mode};
+pub use capacity::Capacity;
+pub use log::{Format, Log};
+pub use metrics::Metrics;
+pub use problem::{Invalid, Note, Problem};
+pub use risk::{Risk, RiskLevel};
+pub use server::Server;
+pub use socket::{Socket, Transport};
+pub use store::Store;
+pub use variables::Environment;
+
+use layers::Layers;
+use problem::Findings;
+
+/// The defaults: every key, its value, one line why.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Everything that can be configured, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where and how long it listens.
+    pub server: Server,
+    /// Who is let in.
+    pub auth: Auth,
+    /// Socket.IO.
+    pub socket: Socket,
+    /// What is kept, and for how long.
+    pub store: Store,
+    /// From score to level to alert.
+    pub risk: Risk,
+    /// The alert limiter.
+    pub alerts: Alerts,
+    /// When a hospital or ward is full.
+    pub capacity: Capacity,
+    /// REST.
+    pub api: Api,
+    /// Logs.
+    pub log: Log,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// What should be logged about the configuration, once there is a log.
+    pub notes: Vec<Note>,
+}
+
+impl Config {
+    /// Puts the layers together and checks them.
+    ///
+    /// # Errors
+    /// All problems of all layers, together.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, Invalid> {
+        let mut findings = Findings::default();
+        let layers = Layers::read(DEFAULTS, file, environment, &mut findings);
+
+        // Each section answers `None` where it cannot be read, after having said why.
+        let server: Option<Server> = layers.section("server", &mut findings);
+        let auth = layers.section("auth", &mut findings);
+        let socket = layers.section("socket", &mut findings);
+        let store = layers.section("store", &mut findings);
+        let redis: Option<redis::Redis> = layers.section("redis", &mut findings);
+        let risk = layers.section("risk", &mut findings);
+        let alerts = layers.section("alerts", &mut findings);
+        let capacity = layers.section("capacity", &mut findings);
+        let api = layers.section("api", &mut findings);
+        let log = layers.section("log", &mut findings);
+        let metrics = layers.section("metrics", &mut findings);
+        let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
+
+        let Findings { problems, notes } = findings;
+        let whole = (|| {
+            redis?;
+            Some(Self {
+                server: server?,
+                auth: auth?,
+                socket: socket?,
+                store: store?,
+                risk: risk?,
+                alerts: alerts?,
+                capacity: capacity?,
+                api: api?,
+                log: log?,
+                metrics: metrics?,
+                notes,
+            })
+        })();
+        whole.filter(|_| problems.is_empty()).ok_or(Invalid(problems))
+    }
+}

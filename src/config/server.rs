@@ -1,0 +1,74 @@
+//! `[server]`
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::section::{Checks, Section};
+
+/// Where and how long it listens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on.
+    #[serde(deserialize_with = "host")]
+    pub host: IpAddr,
+    /// The port; 0 is any free one.
+    pub port: u16,
+    /// The largest request body.
+    pub max_body_bytes: usize,
+    /// How long a soft end may take.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+}
+
+impl Server {
+    /// Where to listen.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// Where a program on the same machine reaches it.
+    pub fn local_address(&self) -> SocketAddr {
+        let host = match self.host {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(host, self.port)
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        self.host.is_loopback()
+    }
+}
+
+impl Section for Server {
+    fn validate(&self) -> Vec<(&'static str, String)> {
+        Checks::default()
+            .require(
+                "max_body_bytes",
+                (1024..=64 * 1024 * 1024).contains(&self.max_body_bytes),
+                "must be between 1024 and 67108864 bytes",
+            )
+            .duration(
+                "shutdown_grace",
+                self.shutdown_grace,
+                Duration::ZERO,
+                Duration::from_mins(10),
+            )
+            .done()
+    }
+}
+
+fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // Names are not looked up: which interface is opened must not depend on a resolver.
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse()
+        .map_err(|_: std::net::AddrParseError| de::Error::custom("must be an IP address or localhost"))
+}
