@@ -2,3 +2,4 @@
 
 mod origin;
 mod serve;
+pub mod settings;
