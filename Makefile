@@ -1,0 +1,87 @@
+# make test    installs what the tests need and runs everything that fits in half an hour
+# make soak    what takes longer: three-minute outages, 100,000 connections, fuzzing
+# make quick   what needs neither root nor Node nor Python clients
+# make fuzz    ten minutes of fuzzing; FUZZ_SECONDS=60 for less
+#
+# One dev build serves everything: unit tests, integration tests, interop and outages run the same binary.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+CARGO ?= cargo
+# Nothing here may hang for ever: a test that waits has its own deadline, this is the one behind it.
+LIMIT := timeout --foreground --kill-after=30s
+FUZZ_SECONDS ?= 600
+
+.PHONY: help test quick soak fuzz deny prepare clients format lint docs config licences unit interop outage
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+test: prepare clients format lint docs licences config unit interop outage
+	@echo "make test: everything passed in $$(scripts/elapsed stop)"
+
+quick: format lint docs config unit
+
+# ---- what is needed -------------------------------------------------------------------------------------------------
+
+prepare:
+	@scripts/elapsed start
+	scripts/prepare
+
+JS := tests/interop/js
+PYTHON := tests/interop/python
+
+clients: $(JS)/node_modules/.installed $(PYTHON)/.venv/.installed
+
+$(JS)/node_modules/.installed: $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(PYTHON)/.venv/.installed: $(PYTHON)/newest.txt $(PYTHON)/oldest.txt
+	scripts/python-clients $(PYTHON)
+	touch $@
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+
+format:
+	$(CARGO) fmt --check
+
+lint:
+	$(CARGO) clippy --locked --all-targets --quiet -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
+
+# Licences and sources by the rules in deny.toml; `make deny` asks cargo-deny itself, which also knows bans and wildcards.
+licences:
+	scripts/licences
+
+deny:
+	$(CARGO) deny --locked check bans licenses sources
+
+config:
+	$(CARGO) build --locked --quiet
+	scripts/check-configs target/debug/wardbell
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+
+unit:
+	$(LIMIT) 20m $(CARGO) test --locked
+
+# The clients that hospitals run, against the real binary.
+interop: clients
+	$(LIMIT) 10m $(CARGO) test --locked --test it -- --ignored --test-threads=4 interop::
+
+# Cut networks, killed servers, full disks. Needs root: network namespaces and mounts.
+outage: clients
+	$(LIMIT) 15m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=4 outage::
+
+soak: prepare clients
+	WARDBELL_SOAK=1 $(LIMIT) 60m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=2 outage::
+	$(MAKE) fuzz
+
+fuzz:
+	scripts/fuzz $(FUZZ_SECONDS)
