@@ -163,6 +163,9 @@ pub trait EventStore: Send + Sync {
 
     /// Whether it can be written to now; tries for real.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Writes down what was put off and lets go of the database. Nothing can be asked of it afterwards.
+    async fn close(&self);
 }
 
 /// Which alerts are asked for. All conditions hold at once; times are of raising.
@@ -394,6 +397,9 @@ pub trait Bus: Send + Sync {
 
     /// Whether other nodes can be reached now.
     async fn check(&self) -> Result<(), BusError>;
+
+    /// Ends the bus for this node: what was published is still handed to the subscriber, whose channel then ends.
+    fn close(&self);
 }
 
 // ---------------------------------------------------------------- connections

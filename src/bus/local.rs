@@ -1,6 +1,6 @@
 //! The bus of a single node: in this process, the position is the store's sequence number.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -14,7 +14,9 @@ const MAX_WAITING: usize = 4_096;
 /// A queue from the emitter to this process's delivery.
 #[derive(Debug)]
 pub struct LocalBus {
-    sender: mpsc::Sender<Positioned>,
+    /// `None` once the bus is closed.
+    sender: Mutex<Option<mpsc::Sender<Positioned>>>,
+    /// `None` once somebody subscribed.
     receiver: Mutex<Option<mpsc::Receiver<Positioned>>>,
 }
 
@@ -23,7 +25,7 @@ impl LocalBus {
     pub fn new() -> Self {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         Self {
-            sender,
+            sender: Mutex::new(Some(sender)),
             receiver: Mutex::new(Some(receiver)),
         }
     }
@@ -35,28 +37,83 @@ impl Default for LocalBus {
     }
 }
 
+/// The bus takes no more events: this node is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bus is closed")]
+pub struct Closed;
+
 #[async_trait]
 impl Bus for LocalBus {
     async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> Result<Vec<Position>, BusError> {
+        let sender = lock(&self.sender).clone().ok_or(BusError(Box::new(Closed)))?;
         let mut positions = Vec::with_capacity(events.len());
         for (sequence, event) in events {
             let position = Position::from_sequence(sequence);
-            self.sender
+            sender
                 .send(Positioned { position, event })
                 .await
-                .map_err(|closed| BusError(Box::new(closed)))?;
+                .or(Err(BusError(Box::new(Closed))))?;
             positions.push(position);
         }
         Ok(positions)
     }
 
     fn subscribe(&self) -> mpsc::Receiver<Positioned> {
-        let taken = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A second subscriber would share nothing with the first: it gets a bus on which nothing ever happens.
-        taken.unwrap_or_else(|| mpsc::channel(1).1)
+        lock(&self.receiver).take().unwrap_or_else(|| mpsc::channel(1).1)
     }
 
     async fn check(&self) -> Result<(), BusError> {
         Ok(())
+    }
+
+    fn close(&self) {
+        lock(&self.sender).take();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventId, EventName, Payload, Timestamp};
+
+    fn event() -> Arc<Event> {
+        Arc::new(Event {
+            id: EventId::new(),
+            name: EventName::RISK_UPDATED,
+            rooms: vec!["patient_P1".into()],
+            payload: Payload::from_json("{}"),
+            raised_at: Timestamp::from_micros(0),
+            alert: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn events_arrive_in_order_under_their_sequence_numbers() {
+        let bus = LocalBus::new();
+        let mut delivered = bus.subscribe();
+
+        let positions = bus.publish(vec![(7, event()), (9, event())]).await.unwrap();
+
+        assert_eq!(positions, [Position::from_sequence(7), Position::from_sequence(9)]);
+        assert_eq!(delivered.recv().await.unwrap().position, positions[0]);
+        assert_eq!(delivered.recv().await.unwrap().position, positions[1]);
+    }
+
+    #[tokio::test]
+    async fn what_was_published_is_still_handed_out_after_the_end() {
+        let bus = LocalBus::new();
+        let mut delivered = bus.subscribe();
+        bus.publish(vec![(1, event())]).await.unwrap();
+
+        bus.close();
+
+        assert!(bus.publish(vec![(2, event())]).await.is_err());
+        assert!(delivered.recv().await.is_some());
+        assert!(delivered.recv().await.is_none());
     }
 }
