@@ -19,7 +19,6 @@ pub struct Shutdown {
     hard: CancellationToken,
     tasks: TaskTracker,
     failures: Arc<Mutex<Vec<Failure>>>,
-    readiness: Readiness,
     grace: Duration,
 }
 
@@ -55,7 +54,6 @@ impl Shutdown {
             hard: CancellationToken::new(),
             tasks: TaskTracker::new(),
             failures: Arc::default(),
-            readiness: Readiness::default(),
             grace,
         }
     }
@@ -91,7 +89,6 @@ impl Shutdown {
 
     /// Begins the soft end: unready from now on, parts finish what they have.
     pub fn begin(&self) {
-        self.readiness.stop();
         self.soft.cancel();
     }
 
@@ -108,11 +105,6 @@ impl Shutdown {
     /// How long the soft end may take.
     pub fn grace(&self) -> Duration {
         self.grace
-    }
-
-    /// Whether the server can be sent work.
-    pub fn readiness(&self) -> &Readiness {
-        &self.readiness
     }
 
     /// Runs a part that lives as long as the server. If it panics, fails or ends before it was asked to, the server shuts
@@ -213,15 +205,24 @@ pub struct Readiness(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    phase: Phase,
+    stop: Option<CancellationToken>,
     down: BTreeMap<&'static str, String>,
 }
 
+impl State {
+    fn phase(&self) -> Phase {
+        match &self.stop {
+            None => Phase::Starting,
+            Some(stop) if stop.is_cancelled() => Phase::Stopping,
+            Some(_) => Phase::Serving,
+        }
+    }
+}
+
 /// Where a node is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not yet listening.
-    #[default]
     Starting,
     /// Listening.
     Serving,
@@ -241,12 +242,9 @@ impl Phase {
 }
 
 impl Readiness {
-    /// The node listens and its parts are up.
-    pub fn started(&self) {
-        let mut state = lock(&self.0);
-        if state.phase == Phase::Starting {
-            state.phase = Phase::Serving;
-        }
+    /// The node listens and its parts are up, until `stop` is cancelled (the shutdown's soft token).
+    pub fn started(&self, stop: &CancellationToken) {
+        lock(&self.0).stop = Some(stop.clone());
     }
 
     /// A part cannot do its work, and why, in words that anybody may read.
@@ -261,22 +259,18 @@ impl Readiness {
 
     /// Where the node is in its life.
     pub fn phase(&self) -> Phase {
-        lock(&self.0).phase
+        lock(&self.0).phase()
     }
 
     /// Serving, with no part down.
     pub fn is_ready(&self) -> bool {
         let state = lock(&self.0);
-        state.phase == Phase::Serving && state.down.is_empty()
+        state.phase() == Phase::Serving && state.down.is_empty()
     }
 
     /// The parts that are down, and why.
     pub fn parts_down(&self) -> BTreeMap<&'static str, String> {
         lock(&self.0).down.clone()
-    }
-
-    fn stop(&self) {
-        lock(&self.0).phase = Phase::Stopping;
     }
 }
 
