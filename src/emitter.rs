@@ -24,6 +24,8 @@ const MAX_BATCH: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often publishing is tried again while the bus is down, and the store is asked for leftovers.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often a store that other nodes share is asked for what a dead one of them left unpublished.
+const LEFTOVERS: Duration = Duration::from_secs(2);
 /// Events that are read back from the store at once when catching up.
 const CATCH_UP_PAGE: usize = 512;
 
@@ -45,11 +47,20 @@ pub enum EmitError {
     Busy,
 }
 
+/// Where an append is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In the store.
+    Committed,
+    /// On this node's own disk until the store is back. REST says `"durable":"spooled"`.
+    Spooled,
+}
+
 /// What became of an append that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Emitted {
-    /// Committed; its events are on their way.
-    Now,
+    /// Durable; its events are on their way.
+    Now(Durability),
     /// It was asked before under the same idempotency key: nothing was emitted, here is the outcome of then.
     Before(String),
 }
@@ -131,11 +142,14 @@ impl EmitterTask {
     /// Works until `stop` is cancelled and every append that was taken is answered.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
-        let mut retry = tokio::time::interval(RETRY);
-        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut retry = ticks(RETRY);
+        let mut leftovers = ticks(LEFTOVERS);
+        let is_shared = self.store.is_shared();
         loop {
             tokio::select! {
                 biased;
+                // First, or a node that is never idle would leave a dead one's events lying. It is rare enough to starve nobody.
+                _ = leftovers.tick(), if is_shared => self.catch_up().await,
                 received = self.requests.recv_many(&mut batch, MAX_BATCH) => {
                     if received == 0 {
                         return;
@@ -177,16 +191,14 @@ impl EmitterTask {
 
         let mut committed = Vec::new();
         for ((outcome, events), answer) in outcomes.into_iter().zip(events).zip(answers) {
+            let numbered = |sequences: Vec<u64>, durability| {
+                let events = sequences.into_iter().zip(events);
+                committed.extend(events.filter(|(_, event)| !is_suppressed(event)));
+                Ok(Emitted::Now(durability))
+            };
             let outcome = match outcome {
-                Appended::Committed(sequences) => {
-                    committed.extend(
-                        sequences
-                            .into_iter()
-                            .zip(events)
-                            .filter(|(_, event)| !is_suppressed(event)),
-                    );
-                    Ok(Emitted::Now)
-                }
+                Appended::Committed(sequences) => numbered(sequences, Durability::Committed),
+                Appended::Spooled(sequences) => numbered(sequences, Durability::Spooled),
                 Appended::Repeated(outcome) => Ok(Emitted::Before(outcome)),
                 Appended::KeyReused => Err(EmitError::KeyReused),
                 Appended::Conflict => Err(EmitError::Conflict),
@@ -282,17 +294,25 @@ impl EmitterTask {
     }
 }
 
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
 fn is_suppressed(event: &Event) -> bool {
     event.alert.as_ref().is_some_and(|alert| alert.is_suppressed)
 }
 
 fn refuse_all(answers: Vec<oneshot::Sender<Result<Emitted, EmitError>>>, error: StoreError) {
     let cause = error.to_string();
+    let again = match error {
+        StoreError::Uncertain(_) => StoreError::Uncertain,
+        StoreError::Unavailable(_) | StoreError::Damaged(_) => StoreError::Unavailable,
+    };
     let mut first = Some(error);
     for answer in answers {
-        let error = first
-            .take()
-            .unwrap_or_else(|| StoreError::Unavailable(cause.clone().into()));
+        let error = first.take().unwrap_or_else(|| again(cause.clone().into()));
         drop(answer.send(Err(EmitError::Unavailable(error))));
     }
 }

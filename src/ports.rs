@@ -14,7 +14,7 @@ use crate::domain::{
     AlertScope, BedId, Event, EventId, HospitalId, PatientId, Payload, Position, RoomName, TaskId, Timestamp, TriageId,
 };
 
-/// The store cannot do what it was asked. Nothing of that request was kept.
+/// The store cannot do what it was asked. Nothing of that request was kept, unless said otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot write or read now (disk full, read-only, connection lost). Trying again later may work.
@@ -23,6 +23,11 @@ pub enum StoreError {
     /// What it holds is not what we wrote. A person must look.
     #[error("the store is damaged")]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection was lost while it committed, and the store could not be asked in time what became of it: it is kept
+    /// whole or not at all. Events that were kept are [`EventStore::unpublished`] and will be published; an append with the
+    /// same [`Once`] can be sent again.
+    #[error("it is not known whether the store has kept it")]
+    Uncertain(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 // ---------------------------------------------------------------- events
@@ -83,8 +88,12 @@ pub enum StateChange {
 /// What became of an [`Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// Committed. One sequence number for each event, in order, greater than all before.
+    /// Committed. One sequence number for each event, in order, greater than all that this node was given before. Other
+    /// nodes on the same store may commit lower ones later.
     Committed(Vec<u64>),
+    /// Kept as durably on this node's own disk, because the store is gone; moved there when it is back. One number for each
+    /// event, in order, to be published and noted like those of the store.
+    Spooled(Vec<u64>),
     /// This key was used before with the same body: nothing was kept, here is the outcome of then.
     Repeated(String),
     /// This key was used before with another body: nothing was kept.
@@ -109,13 +118,22 @@ pub trait EventStore: Send + Sync {
     /// a power cut loses nothing of it. Answers one [`Appended`] for each, in order.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: nothing of the whole batch was kept.
+    /// [`StoreError::Unavailable`]: nothing of the whole batch was kept. [`StoreError::Uncertain`]: it is not known.
     async fn commit(&self, batch: Vec<Append>) -> Result<Vec<Appended>, StoreError>;
 
     /// The outcome that was kept under this key, and the fingerprint of the body it belongs to.
     async fn outcome_of(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], String)>, StoreError>;
 
+    /// Whether other nodes work on the same store. Then events that a dead node left unpublished turn up among
+    /// [`unpublished`](Self::unpublished) while this node runs, and somebody has to ask for them now and then.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Events that are stored and not yet published, oldest first. Suppressed alerts are never among them.
+    ///
+    /// A shared store hands out each event to one node at a time: to the node that committed it, and to another once that
+    /// node has neither published it nor asked for it again for the length of a lease.
     async fn unpublished(&self, limit: usize) -> Result<Vec<(u64, Event)>, StoreError>;
 
     /// Notes that the events with these sequence numbers are published, under these positions. When this returns,

@@ -217,7 +217,7 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::unavailable("the store is unavailable; try again").because(error),
+            StoreError::Unavailable(_) | StoreError::Uncertain(_) => Self::unavailable("the store is unavailable; try again").because(error),
             StoreError::Damaged(_) => Self::internal().because(error),
         }
     }
