@@ -168,6 +168,12 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
     }
 
+    /// Status and body.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> (u16, String) {
+        (self.0.status.as_u16(), serde_json::to_string(&Shown(&self.0)).unwrap())
+    }
+
     /// The same, with what really happened for the log.
     #[must_use]
     pub(super) fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

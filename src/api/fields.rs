@@ -313,3 +313,95 @@ one_of! {
     TriageStatus { "pending" => Pending, "triaged" => Triaged, "assigned" => Assigned }
     StaffType { "doctor" => Doctor, "nurse" => Nurse }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Reading {
+        patient_id: PatientId,
+        available: Option<bool>,
+    }
+
+    fn read(body: &str) -> Result<Reading, ApiError> {
+        let mut fields = Fields::from_body(body.as_bytes())?;
+        let patient_id = fields.required("patient_id");
+        let available = fields.optional("available");
+        fields.finish(patient_id.map(|patient_id| Reading { patient_id, available }))
+    }
+
+    fn refusal(body: &str) -> (u16, String) {
+        read(body).unwrap_err().shown()
+    }
+
+    #[test]
+    fn fields_are_read_and_null_is_the_same_as_left_out() {
+        let reading = read(r#"{"patient_id": "P1", "available": null}"#).unwrap();
+
+        assert_eq!(reading, Reading { patient_id: PatientId::parse("P1").unwrap(), available: None });
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_answered_at_once() {
+        let (status, body) = refusal(r#"{"patient_id": "a b", "available": 1, "avialable": true}"#);
+
+        assert_eq!(status, 422);
+        insta::assert_snapshot!(body, @r#"{"error":"some fields are not valid","status_code":422,"details":{"patient_id":["must be 1 to 128 characters of A-Z a-z 0-9 _ - . :"],"available":["must be true or false"],"avialable":["is not a field of this request"]}}"#);
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused_by_name() {
+        let (status, body) = refusal(r#"{"patient_id": "P1", "patient_id": "P2"}"#);
+
+        assert_eq!(status, 422);
+        assert!(body.contains(r#""patient_id":["is there twice"]"#), "{body}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed_and_the_body_is_not_quoted() {
+        let too_deep = "[".repeat(100_000);
+        for body in ["", "{", "nope", r#"{"patient_id": "P1"} x"#, "{\"secret\": \u{1}}", r#"{"patient_id": "\ud800"}"#, &too_deep] {
+            let (status, answer) = refusal(body);
+
+            assert_eq!(status, 400, "{answer}");
+            assert!(!answer.contains("secret"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_object_is_a_wrong_value() {
+        for body in ["[]", "[1,{}]", "1", "-1", "1.5", "null", "true", "\"text\""] {
+            assert_eq!(refusal(body).0, 422, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_change_tells_leaving_out_from_taking_away() {
+        let mut fields = Fields::from_body(br#"{"ward": null, "patient_id": "P1"}"#).unwrap();
+
+        assert_eq!(fields.change::<WardName>("ward"), Change::Clear);
+        assert_eq!(fields.change::<BedId>("bed_id"), Change::Keep);
+        assert_eq!(fields.change("patient_id"), Change::Set(PatientId::parse("P1").unwrap()));
+        assert!(fields.finish(Some(())).is_ok());
+    }
+
+    #[test]
+    fn a_hostile_body_gets_a_bounded_answer() {
+        let fields: Vec<String> = (0..10_000).map(|n| format!("\"field{n}\":0")).collect();
+
+        let (status, body) = refusal(&format!("{{{}}}", fields.join(",")));
+
+        assert_eq!(status, 422);
+        assert!(body.len() < 8_192, "{} bytes", body.len());
+    }
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        let uri = "/x?since=2026-02-15T10%3A30%3A00%2B00%3A00&patient_id=P1".parse().unwrap();
+        let mut fields = Fields::from_query(&uri).unwrap();
+
+        assert_eq!(fields.required::<PatientId>("patient_id"), PatientId::parse("P1").ok());
+        assert_eq!(fields.required::<Timestamp>("since"), "2026-02-15T10:30:00Z".parse().ok());
+    }
+}
