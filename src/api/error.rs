@@ -13,8 +13,9 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
-use crate::emitter::EmitError;
+use crate::domain::access::Denied;
 use crate::ports::StoreError;
+use crate::service::{Problem, ReadError, WriteError};
 
 /// Fields that one answer explains.
 const MAX_DETAILS: usize = 64;
@@ -121,6 +122,14 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")
     }
 
+    /// 409: it was opened before.
+    pub(super) fn already_exists() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "there is one with this id already; PUT changes it",
+        )
+    }
+
     /// 413: the body is too large.
     pub(super) fn body_too_large(limit_bytes: usize) -> Self {
         Self::new(
@@ -147,6 +156,12 @@ impl ApiError {
         let mut refused = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error);
         refused.0.details = details;
         refused
+    }
+
+    /// 422: the `Idempotency-Key` belongs to another body.
+    pub(super) fn key_reused() -> Self {
+        let error = "this Idempotency-Key was used with another body";
+        Self::unprocessable(error, Details::of("Idempotency-Key", "was used with another body"))
     }
 
     /// 429: too many requests of one caller.
@@ -220,35 +235,69 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// What is told of a store that failed while something was to be kept.
+const NOTHING_KEPT: &str = "this could not be made durable and nothing was promised; send it again";
+
+/// What is told when that may or may not have been kept.
+const MAYBE_KEPT: &str =
+    "this was not confirmed in time and nothing was promised; send it again, best with an Idempotency-Key";
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Uncertain(_) => Self::unavailable("the store is unavailable; try again").because(error),
+            StoreError::Unavailable(_) => Self::unavailable("the store is unavailable; try again").because(error),
+            StoreError::Uncertain(_) => Self::unavailable(MAYBE_KEPT).because(error),
+            // Trying again does not help; a person must look.
             StoreError::Damaged(_) => Self::internal().because(error),
         }
     }
 }
 
-impl From<EmitError> for ApiError {
-    fn from(error: EmitError) -> Self {
-        match error {
-            EmitError::KeyReused => key_reused(),
-            // Deciding again was tried and lost each time; the caller may try once more.
-            EmitError::Conflict => {
-                Self::unavailable("the same thing is being changed by others; send it again").because(error)
-            }
-            EmitError::Unavailable(cause) => Self::unavailable(NOTHING_KEPT).because(cause),
-            EmitError::Busy => Self::unavailable(NOTHING_KEPT).because(error),
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Role | Denied::Hospital | Denied::Patient => Self::forbidden(denied.to_string()),
         }
     }
 }
 
-const NOTHING_KEPT: &str = "this could not be made durable, nothing was promised; send it again";
+impl From<Vec<Problem>> for ApiError {
+    fn from(problems: Vec<Problem>) -> Self {
+        let mut details = Details::default();
+        for Problem { field, why } in problems {
+            details.add(field, why);
+        }
+        Self::invalid(details)
+    }
+}
 
-/// 422: the `Idempotency-Key` belongs to another body.
-pub(super) fn key_reused() -> ApiError {
-    ApiError::unprocessable(
-        "this Idempotency-Key was used before with another body",
-        Details::of("Idempotency-Key", "was used before with another body"),
-    )
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Denied(denied) => denied.into(),
+            WriteError::Invalid(problems) => problems.into(),
+            WriteError::NotFound => Self::not_found("there is no such thing"),
+            WriteError::AlreadyExists => Self::already_exists(),
+            WriteError::KeyReused => Self::key_reused(),
+            WriteError::Contended => {
+                Self::unavailable("others are changing the same thing; send it again").because(error)
+            }
+            WriteError::Busy => Self::unavailable(MAYBE_KEPT).because(error),
+            WriteError::Store(StoreError::Uncertain(_)) => Self::unavailable(MAYBE_KEPT).because(error),
+            WriteError::Store(StoreError::Unavailable(_)) => Self::unavailable(NOTHING_KEPT).because(error),
+            WriteError::Store(StoreError::Damaged(_)) | WriteError::Json(_) => Self::internal().because(error),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Denied(denied) => denied.into(),
+            ReadError::Invalid(problems) => problems.into(),
+            ReadError::NotFound => Self::not_found("there is no such thing"),
+            ReadError::Store(cause) => cause.into(),
+            ReadError::Json(_) => Self::internal().because(error),
+        }
+    }
 }

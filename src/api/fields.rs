@@ -3,16 +3,22 @@
 //! It refuses to know what the fields mean; the resources say which they take, and types say what they can be.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Details};
-use crate::domain::bed::BedStatus;
+use crate::domain::alert::{HospitalAlertType, PatientAlertType};
+use crate::domain::bed::{BedStatus, Floor};
+use crate::domain::risk::{Probability, RiskLevel};
 use crate::domain::staff::StaffType;
 use crate::domain::triage::TriageStatus;
-use crate::domain::{BedId, EventId, FreeForm, HospitalId, PatientId, StaffId, Timestamp, TriageId, WardName};
+use crate::domain::{
+    BedId, EventId, FreeForm, FreeValue, HospitalId, PatientId, StaffId, Timestamp, TriageId, WardName,
+};
+use crate::service::Change;
 
 /// Why a value cannot be taken.
 pub(super) type Why = Cow<'static, str>;
@@ -30,18 +36,6 @@ pub(super) struct Fields {
     problems: Details,
     #[cfg(test)]
     pub(super) asked_for: Vec<(&'static str, bool)>,
-}
-
-/// What became of a field that may be left out, and may be `null` to take away what is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Change<T> {
-    /// It is not in the request: what is kept stays.
-    #[default]
-    Keep,
-    /// It is `null`: what is kept goes.
-    Clear,
-    /// A value.
-    Set(T),
 }
 
 impl Fields {
@@ -111,6 +105,44 @@ impl Fields {
             None | Some(Value::Null) => None,
             Some(value) => self.read(name, value),
         }
+    }
+
+    /// Takes a field that must be there and may be `null`.
+    #[expect(
+        clippy::option_option,
+        reason = "outside: whether it can be gone on with; inside: the field's own `null`"
+    )]
+    pub(super) fn required_or_null<T: FieldValue>(&mut self, name: &'static str) -> Option<Option<T>> {
+        if self.left.get(name).is_some_and(Value::is_null) {
+            self.note(name, true);
+            self.left.shift_remove(name);
+            return Some(None);
+        }
+        self.required(name).map(Some)
+    }
+
+    /// Takes a query parameter that is a whole number in `range`.
+    pub(super) fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+        let text: String = self.optional(name)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problem(
+                name,
+                format!("must be a whole number from {} to {}", range.start(), range.end()),
+            );
+        }
+        number
+    }
+
+    /// Takes a query parameter that says how many are wanted.
+    pub(super) fn limit(&mut self, name: &'static str, default: usize, most: usize) -> usize {
+        let limit = self.number(name, 1..=most.try_into().unwrap_or(u64::MAX));
+        limit.map_or(default, |limit| limit.try_into().unwrap_or(most))
+    }
+
+    /// Whether a field is there, and not `null`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// Takes a field that may be left out or cleared.
@@ -253,7 +285,17 @@ macro_rules! parsed {
         }
     )*};
 }
-parsed!(PatientId, HospitalId, StaffId, BedId, TriageId, Timestamp);
+parsed!(
+    PatientId,
+    HospitalId,
+    StaffId,
+    BedId,
+    TriageId,
+    Timestamp,
+    PatientAlertType,
+    HospitalAlertType,
+    RiskLevel
+);
 
 impl FieldValue for EventId {
     fn from_value(value: Value) -> Result<Self, Why> {
@@ -279,9 +321,31 @@ impl FieldValue for bool {
     }
 }
 
-impl FieldValue for f64 {
+impl FieldValue for Probability {
     fn from_value(value: Value) -> Result<Self, Why> {
-        value.as_f64().ok_or("must be a number".into())
+        let number = value.as_f64().ok_or("must be a number from 0 to 1")?;
+        Self::new(number).map_err(|invalid| invalid.to_string().into())
+    }
+}
+
+impl FieldValue for Floor {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        match value {
+            Value::Number(number) => number
+                .as_i64()
+                .map(Self::Number)
+                .ok_or("must be a whole number or a string".into()),
+            Value::String(name) => Ok(Self::Name(name)),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                Err("must be a whole number or a string".into())
+            }
+        }
+    }
+}
+
+impl FieldValue for FreeValue {
+    fn from_value(value: Value) -> Result<Self, Why> {
+        Ok(Self(value))
     }
 }
 
@@ -339,7 +403,13 @@ mod tests {
     fn fields_are_read_and_null_is_the_same_as_left_out() {
         let reading = read(r#"{"patient_id": "P1", "available": null}"#).unwrap();
 
-        assert_eq!(reading, Reading { patient_id: PatientId::parse("P1").unwrap(), available: None });
+        assert_eq!(
+            reading,
+            Reading {
+                patient_id: PatientId::parse("P1").unwrap(),
+                available: None
+            }
+        );
     }
 
     #[test]
@@ -361,7 +431,15 @@ mod tests {
     #[test]
     fn what_is_no_json_is_malformed_and_the_body_is_not_quoted() {
         let too_deep = "[".repeat(100_000);
-        for body in ["", "{", "nope", r#"{"patient_id": "P1"} x"#, "{\"secret\": \u{1}}", r#"{"patient_id": "\ud800"}"#, &too_deep] {
+        for body in [
+            "",
+            "{",
+            "nope",
+            r#"{"patient_id": "P1"} x"#,
+            "{\"secret\": \u{1}}",
+            r#"{"patient_id": "\ud800"}"#,
+            &too_deep,
+        ] {
             let (status, answer) = refusal(body);
 
             assert_eq!(status, 400, "{answer}");
@@ -382,7 +460,10 @@ mod tests {
 
         assert_eq!(fields.change::<WardName>("ward"), Change::Clear);
         assert_eq!(fields.change::<BedId>("bed_id"), Change::Keep);
-        assert_eq!(fields.change("patient_id"), Change::Set(PatientId::parse("P1").unwrap()));
+        assert_eq!(
+            fields.change("patient_id"),
+            Change::Set(PatientId::parse("P1").unwrap())
+        );
         assert!(fields.finish(Some(())).is_ok());
     }
 
@@ -398,10 +479,15 @@ mod tests {
 
     #[test]
     fn query_parameters_are_decoded() {
-        let uri = "/x?since=2026-02-15T10%3A30%3A00%2B00%3A00&patient_id=P1".parse().unwrap();
+        let uri = "/x?since=2026-02-15T10%3A30%3A00%2B00%3A00&patient_id=P1"
+            .parse()
+            .unwrap();
         let mut fields = Fields::from_query(&uri).unwrap();
 
         assert_eq!(fields.required::<PatientId>("patient_id"), PatientId::parse("P1").ok());
-        assert_eq!(fields.required::<Timestamp>("since"), "2026-02-15T10:30:00Z".parse().ok());
+        assert_eq!(
+            fields.required::<Timestamp>("since"),
+            "2026-02-15T10:30:00Z".parse().ok()
+        );
     }
 }

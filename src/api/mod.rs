@@ -3,7 +3,9 @@
 //! It reads requests, asks the services, and writes their outcomes and refusals as JSON. It refuses to know sockets, SQL and
 //! what a role may do.
 
+mod alerts;
 mod answer;
+mod beds;
 mod error;
 mod extract;
 mod fields;
@@ -11,6 +13,11 @@ mod limit;
 mod observe;
 mod openapi;
 mod operating;
+mod posted;
+mod risk;
+mod schema;
+mod staff;
+mod triage;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -26,6 +33,7 @@ use crate::auth::{self, Authenticator};
 use crate::clock::Clock;
 use crate::domain::access::Identity;
 use crate::ports::{Bus, Connections, Store};
+use crate::service::Services;
 use crate::shutdown::Readiness;
 use crate::telemetry::Metrics;
 
@@ -34,6 +42,8 @@ const SERVICE: &str = "wardbell";
 
 /// What the API is built from.
 pub struct Deps {
+    /// The use cases.
+    pub services: Services,
     /// The store: idempotency keys, readiness.
     pub store: Arc<dyn Store>,
     /// The bus: readiness.
@@ -106,6 +116,21 @@ impl Deref for Shared {
 /// Every route, with what is documented of it.
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(alerts::raise_for_patient))
+        .routes(routes!(alerts::raise_for_hospital))
+        .routes(routes!(alerts::history))
+        .routes(routes!(alerts::timeline))
+        .routes(routes!(risk::predict))
+        .routes(routes!(risk::predict_async))
+        .routes(routes!(risk::task_status))
+        .routes(routes!(triage::open, triage::list))
+        .routes(routes!(triage::put, triage::patch, triage::case))
+        .routes(routes!(staff::set_availability))
+        .routes(routes!(staff::login))
+        .routes(routes!(staff::logout))
+        .routes(routes!(staff::available))
+        .routes(routes!(beds::put, beds::patch))
+        .routes(routes!(beds::list))
         .routes(routes!(operating::index))
         .routes(routes!(operating::health))
         .routes(routes!(operating::ready))
@@ -143,4 +168,15 @@ pub fn router(deps: Deps) -> Router {
         .method_not_allowed_fallback(|| async { error::ApiError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
+}
+
+/// The body may repeat the id of the path, not contradict it.
+fn same_id<T: PartialEq>(field: &'static str, said: Option<&T>, id: &T) -> Result<(), error::ApiError> {
+    match said {
+        Some(said) if said != id => Err(error::ApiError::invalid(error::Details::of(
+            field,
+            "is not the one that the path names",
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }

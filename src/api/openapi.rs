@@ -1,9 +1,7 @@
 //! The OpenAPI document: what the handlers say of themselves, and the frame around it.
 
-use std::collections::BTreeMap;
-
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi};
 
 pub(super) const ALERTS: &str = "alerts";
 pub(super) const RISK: &str = "risk";
@@ -31,7 +29,7 @@ pub(super) const OPERATING: &str = "operating";
         (name = BEDS, description = "Beds and capacity"),
         (name = OPERATING, description = "For operators and machines"),
     ),
-    components(schemas(Problem)),
+    components(schemas(super::schema::Problem)),
     security(("bearer" = [])),
     modifiers(&Bearer),
 )]
@@ -50,17 +48,4 @@ impl Modify for Bearer {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
     }
-}
-
-/// What is wrong.
-#[derive(Debug, ToSchema)]
-#[schema(as = Error, example = json!({"error": "some fields are not valid", "status_code": 422, "details": {"patient_id": ["is required"]}}))]
-#[expect(dead_code, reason = "describes what error.rs writes; a test holds the two together")]
-pub(super) struct Problem {
-    /// What is wrong, in words.
-    error: String,
-    /// The answer's status.
-    status_code: u16,
-    /// What is wrong with which field.
-    details: Option<BTreeMap<String, Vec<String>>>,
 }

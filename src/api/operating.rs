@@ -15,8 +15,10 @@ use utoipa::ToSchema;
 use super::answer::{Answer, json, raw};
 use super::error::ApiError;
 use super::extract::{Caller, authenticate};
-use super::openapi::{OPERATING, Problem};
+use super::openapi::OPERATING;
+use super::schema::Problem;
 use super::{Api, SERVICE};
+use crate::domain::Room;
 use crate::domain::access::{Identity, Proof, Role};
 use crate::shutdown::Phase;
 
@@ -190,7 +192,7 @@ const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetri
 )]
 pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Answer {
     if api.settings.metrics_need_token {
-        refuse_patients(&authenticate(&headers, &api)?)?;
+        api.services.rooms.may_see_status(&authenticate(&headers, &api)?)?;
     }
     let text = api
         .metrics
@@ -222,24 +224,39 @@ pub(super) struct SocketStatus {
     )
 )]
 pub(super) async fn socket_status(State(api): State<Api>, Caller(caller): Caller) -> Answer {
-    refuse_patients(&caller)?;
+    api.services.rooms.may_see_status(&caller)?;
     let status = api.connections.status().await;
-    let active_connections = status.active_connections;
-    let rooms = status.rooms;
+    let rooms = visible(&api, &caller, status.rooms).await?;
     json(
         StatusCode::OK,
         &SocketStatus {
-            active_connections,
+            active_connections: status.active_connections,
             rooms,
         },
     )
 }
 
-fn refuse_patients(identity: &Identity) -> Result<(), ApiError> {
-    match (identity.proof, identity.role) {
-        (Proof::Open, _) | (_, Role::Doctor | Role::Nurse | Role::Staff | Role::Admin | Role::Service) => Ok(()),
-        (Proof::Token | Proof::Claimed, Role::Patient) => Err(ApiError::forbidden("this is not for patients")),
+/// The rooms that concern the asker: names of rooms carry ids of patients.
+async fn visible(
+    api: &Api,
+    by: &Identity,
+    rooms: BTreeMap<String, usize>,
+) -> Result<BTreeMap<String, usize>, ApiError> {
+    if by.proof == Proof::Open || by.hospital_id.is_none() {
+        return Ok(rooms);
     }
+    // A service joins no rooms; one that is bound to a hospital sees what the hospital's staff may join.
+    let role = if by.role == Role::Service { Role::Staff } else { by.role };
+    let as_staff = Identity { role, ..by.clone() };
+    let mut visible = BTreeMap::new();
+    for (name, members) in rooms {
+        if let Ok(room) = name.parse::<Room>()
+            && api.services.rooms.may_join(&as_staff, &room).await?
+        {
+            visible.insert(name, members);
+        }
+    }
+    Ok(visible)
 }
 
 // ---------------------------------------------------------------- documentation
