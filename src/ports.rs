@@ -88,11 +88,11 @@ pub enum StateChange {
 /// What became of an [`Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// Committed. One sequence number for each event, in order, greater than all that this node was given before. Other
-    /// nodes on the same store may commit lower ones later.
+    /// Committed. One sequence number for each event, in order, greater than all before on any node. A store that nodes
+    /// share gives them out in the order of its commits: whoever can read one event can read every earlier one.
     Committed(Vec<u64>),
     /// Kept as durably on this node's own disk, because the store is gone; moved there when it is back. One number for each
-    /// event, in order, to be published and noted like those of the store.
+    /// event, in order and from [`SPOOLED`] on, to be published and noted like those of the store.
     Spooled(Vec<u64>),
     /// This key was used before with the same body: nothing was kept, here is the outcome of then.
     Repeated(String),
@@ -101,6 +101,9 @@ pub enum Appended {
     /// The state was changed by somebody else since it was read: nothing was kept, decide again.
     Conflict,
 }
+
+/// Numbers from here on are those of a node's own spool, not sequence numbers of the store.
+pub const SPOOLED: u64 = 1 << 63;
 
 /// An event with its place in the one order.
 #[derive(Clone, Debug)]
@@ -124,16 +127,15 @@ pub trait EventStore: Send + Sync {
     /// The outcome that was kept under this key, and the fingerprint of the body it belongs to.
     async fn outcome_of(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], String)>, StoreError>;
 
-    /// Whether other nodes work on the same store. Then events that a dead node left unpublished turn up among
-    /// [`unpublished`](Self::unpublished) while this node runs, and somebody has to ask for them now and then.
+    /// Whether other nodes work on the same store. Then an event is published with its commit, at the position of its sequence
+    /// number: every node may hand it on from there, long before the node that committed it notes so.
     fn is_shared(&self) -> bool {
         false
     }
 
     /// Events that are stored and not yet published, oldest first. Suppressed alerts are never among them.
     ///
-    /// A shared store hands out each event to one node at a time: to the node that committed it, and to another once that
-    /// node has neither published it nor asked for it again for the length of a lease.
+    /// Of a shared store these are the events in this node's spool that it has not published yet.
     async fn unpublished(&self, limit: usize) -> Result<Vec<(u64, Event)>, StoreError>;
 
     /// Notes that the events with these sequence numbers are published, under these positions. When this returns,
@@ -149,6 +151,11 @@ pub trait EventStore: Send + Sync {
         through: Position,
         limit: usize,
     ) -> Result<Vec<Positioned>, StoreError>;
+
+    /// Published events of all rooms with `after < position`, in order, at most `limit`: what a node hands on that has missed
+    /// them on the bus. An event that was published out of a spool keeps the position that was noted for it; without one
+    /// it is published with its move into the store.
+    async fn published_after(&self, after: Position, limit: usize) -> Result<Vec<Positioned>, StoreError>;
 
     /// The last published position; [`Position::START`] where there is none.
     async fn last_position(&self) -> Result<Position, StoreError>;
@@ -402,10 +409,11 @@ impl<T: EventStore + StateStore + SessionStore> Store for T {}
 #[error("the bus is unavailable")]
 pub struct BusError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Gives every event its position and hands all of them, in that order, to this node.
+/// Hands every event, in the order of positions, to this node.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Publishes events in order and answers their positions. `sequence` is the store's number of each.
+    /// Publishes events in order and answers their positions. The number of each is the store's sequence number, which is its
+    /// position, or one from [`SPOOLED`] on: then its position is just after the last that this node knows.
     ///
     /// Waits while the node's own delivery is behind: that is what slows posts down under overload instead of losing events.
     async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> Result<Vec<Position>, BusError>;

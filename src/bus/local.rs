@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::domain::{Event, Position};
-use crate::ports::{Bus, BusError, Positioned};
+use crate::ports::{Bus, BusError, Positioned, SPOOLED};
 
 /// Events that may wait for delivery. Beyond that publishing waits, and with it the posts.
 const MAX_WAITING: usize = 4_096;
@@ -18,16 +18,38 @@ pub struct LocalBus {
     sender: Mutex<Option<mpsc::Sender<Positioned>>>,
     /// `None` once somebody subscribed.
     receiver: Mutex<Option<mpsc::Receiver<Positioned>>>,
+    /// Of the last event that was published.
+    last: Mutex<Position>,
 }
 
 impl LocalBus {
     /// An empty bus.
     pub fn new() -> Self {
+        Self::after(Position::START)
+    }
+
+    /// An empty bus that goes on behind the last event of an earlier run.
+    pub fn after(last: Position) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         Self {
             sender: Mutex::new(Some(sender)),
             receiver: Mutex::new(Some(receiver)),
+            last: Mutex::new(last),
         }
+    }
+
+    fn place(&self, number: u64) -> Position {
+        let mut last = lock(&self.last);
+        let position = if number < SPOOLED {
+            Position::from_sequence(number)
+        } else {
+            Position {
+                minor: last.minor + 1,
+                ..*last
+            }
+        };
+        *last = position.max(*last);
+        position
     }
 }
 
@@ -47,8 +69,8 @@ impl Bus for LocalBus {
     async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> Result<Vec<Position>, BusError> {
         let sender = lock(&self.sender).clone().ok_or(BusError(Box::new(Closed)))?;
         let mut positions = Vec::with_capacity(events.len());
-        for (sequence, event) in events {
-            let position = Position::from_sequence(sequence);
+        for (number, event) in events {
+            let position = self.place(number);
             sender
                 .send(Positioned { position, event })
                 .await
@@ -102,6 +124,20 @@ mod tests {
         assert_eq!(positions, [Position::from_sequence(7), Position::from_sequence(9)]);
         assert_eq!(delivered.recv().await.unwrap().position, positions[0]);
         assert_eq!(delivered.recv().await.unwrap().position, positions[1]);
+    }
+
+    #[tokio::test]
+    async fn what_was_spooled_comes_between_the_last_sequence_number_and_the_next() {
+        let bus = LocalBus::after(Position::from_sequence(6));
+        let _delivered = bus.subscribe();
+
+        let spooled = [(SPOOLED, event()), (SPOOLED + 1, event())];
+        let first = bus.publish(spooled.to_vec()).await.unwrap();
+        let then = bus.publish(vec![(7, event())]).await.unwrap();
+
+        assert!(Position::from_sequence(6) < first[0]);
+        assert!(first[0] < first[1]);
+        assert!(first[1] < then[0]);
     }
 
     #[tokio::test]

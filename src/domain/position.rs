@@ -7,13 +7,14 @@ use serde::{Serialize, Serializer};
 
 /// The place of an event in the bus's order; later events have greater positions.
 ///
-/// Written as `<major>-<minor>`. On one node `major` is the store's sequence number and `minor` 0; with Redis both come from
-/// the stream's entry id. To a client it is the opaque *offset* of Socket.IO's connection state recovery.
+/// Written as `<major>-<minor>`: the store's sequence number and 0, on one node and on many alike. An event that was published
+/// while the store was away stands between two sequence numbers. To a client it is the opaque *offset* of Socket.IO's
+/// connection state recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// The store's sequence number, or the stream entry's milliseconds.
+    /// The store's sequence number: its own, or that of the last event before it.
     pub major: u64,
-    /// 0, or the stream entry's counter within its millisecond.
+    /// 0, or its place among those that were published while the store was away.
     pub minor: u64,
 }
 
