@@ -116,8 +116,11 @@ pub enum TokenError {
 /// A token cannot be signed here.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// There is only a public key, or none.
-    #[error("signing needs the shared secret of HS256; with a public key, tokens are signed where the private key is")]
+    /// There is only a public key: it verifies, and what it verifies is signed elsewhere.
+    #[error("{0:?} tokens are signed where the private key is; this server has only the public key")]
+    PublicKeyOnly(Algorithm),
+    /// There is no secret.
+    #[error("signing needs the secret that the server verifies with: set JWT_SECRET_KEY")]
     NoSecret,
     /// The library failed.
     #[error("the token could not be signed")]
@@ -226,7 +229,10 @@ impl Authenticator {
     /// # Errors
     /// Without a shared secret.
     pub fn sign(&self, identity: &Identity, issued_at: Timestamp, valid_for: Duration) -> Result<String, SignError> {
-        let key = self.signing_key.as_ref().ok_or(SignError::NoSecret)?;
+        let key = self.signing_key.as_ref().ok_or(match self.algorithm {
+            Algorithm::Hs256 => SignError::NoSecret,
+            Algorithm::Rs256 | Algorithm::Es256 => SignError::PublicKeyOnly(self.algorithm),
+        })?;
         let claims = SignedClaims {
             fresh: false,
             iat: issued_at.as_secs(),
@@ -385,3 +391,6 @@ struct SignedClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
 }
+
+#[cfg(test)]
+mod tests;
