@@ -111,3 +111,6 @@ impl Config {
         whole.filter(|_| problems.is_empty()).ok_or(Invalid(problems))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,12 +107,12 @@ impl Section for Socket {
     }
 }
 
-/// Whether it is `*`, or a scheme and a host as browsers write them in `Origin`: no path, no query.
+/// Whether it is `*`, or a scheme and a host as browsers write them in `Origin`: no path, no query, no pattern.
 fn is_origin(text: &str) -> bool {
     let host_of = |text: &str| -> Option<bool> {
         let uri: axum::http::Uri = text.parse().ok()?;
         let has_host = matches!(uri.scheme_str()?, "http" | "https") && uri.authority().is_some();
-        Some(has_host && uri.path() == "/" && uri.query().is_none() && !text.contains('@'))
+        Some(has_host && uri.path() == "/" && uri.query().is_none() && !text.contains(['@', '*']))
     };
     text == "*" || host_of(text).unwrap_or(false)
 }
