@@ -218,10 +218,12 @@ impl Authenticator {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
-            .map_err(|error| refusal(&error))?
-            .claims;
-        claims.authenticated(now, self.leeway)
+        let token = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|error| refusal(&error))?;
+        // Extensions that must be understood (RFC 7515 §4.1.11): none is.
+        if token.header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        token.claims.authenticated(now, self.leeway)
     }
 
     /// Signs an access token of the shape that Flask-JWT-Extended gives its own.

@@ -38,7 +38,13 @@ fn with_secret() -> Authenticator {
 }
 
 fn with_public_key(algorithm: Algorithm, pem: &str) -> Authenticator {
-    Authenticator::new(Settings { algorithm, secret: None, public_key_pem: Some(pem.into()), ..settings() }).unwrap()
+    Authenticator::new(Settings {
+        algorithm,
+        secret: None,
+        public_key_pem: Some(pem.into()),
+        ..settings()
+    })
+    .unwrap()
 }
 
 /// The claims of a doctor's token, as Flask-JWT-Extended writes them.
@@ -73,7 +79,10 @@ fn signed_as(algorithm: jsonwebtoken::Algorithm, secret: &[u8], claims: &Value) 
 
 #[track_caller]
 fn assert_refused(changes: Value, expected: TokenError) {
-    assert_eq!(with_secret().verify(&signed(&claims_with(changes)), now()), Err(expected));
+    assert_eq!(
+        with_secret().verify(&signed(&claims_with(changes)), now()),
+        Err(expected)
+    );
 }
 
 fn doctor() -> Identity {
@@ -93,25 +102,41 @@ fn a_token_of_flask_jwt_extended_is_its_holder() {
     let holder = with_secret().verify(ACCESS_HS256.trim(), now()).unwrap();
 
     let expires_at = Some(issued_at().plus(Duration::from_mins(15)));
-    assert_eq!(holder, Authenticated { identity: doctor(), expires_at });
+    assert_eq!(
+        holder,
+        Authenticated {
+            identity: doctor(),
+            expires_at
+        }
+    );
 }
 
 #[test]
 fn tokens_signed_with_a_private_key_are_verified_with_the_public_one() {
-    let rsa = with_public_key(Algorithm::Rs256, RSA_PUBLIC).verify(ACCESS_RS256.trim(), now()).unwrap();
-    let ec = with_public_key(Algorithm::Es256, EC_PUBLIC).verify(ACCESS_ES256.trim(), now()).unwrap();
+    let rsa = with_public_key(Algorithm::Rs256, RSA_PUBLIC)
+        .verify(ACCESS_RS256.trim(), now())
+        .unwrap();
+    let ec = with_public_key(Algorithm::Es256, EC_PUBLIC)
+        .verify(ACCESS_ES256.trim(), now())
+        .unwrap();
 
     assert_eq!((rsa.identity, ec.identity), (doctor(), doctor()));
 }
 
 #[test]
 fn a_refresh_token_opens_nothing() {
-    assert_eq!(with_secret().verify(REFRESH_HS256.trim(), now()), Err(TokenError::WrongType));
+    assert_eq!(
+        with_secret().verify(REFRESH_HS256.trim(), now()),
+        Err(TokenError::WrongType)
+    );
 }
 
 #[test]
 fn a_token_without_end_is_refused() {
-    assert_eq!(with_secret().verify(WITHOUT_EXP_HS256.trim(), now()), Err(TokenError::MissingClaim("exp")));
+    assert_eq!(
+        with_secret().verify(WITHOUT_EXP_HS256.trim(), now()),
+        Err(TokenError::MissingClaim("exp"))
+    );
 }
 
 #[test]
@@ -119,7 +144,10 @@ fn a_token_counts_until_its_end_and_the_leeway() {
     let end = issued_at().plus(Duration::from_mins(15));
     let verify = |at| with_secret().verify(ACCESS_HS256.trim(), at).map(|_| ());
 
-    assert_eq!(verify(end.plus(Duration::from_secs(30)).minus(Duration::from_micros(1))), Ok(()));
+    assert_eq!(
+        verify(end.plus(Duration::from_secs(30)).minus(Duration::from_micros(1))),
+        Ok(())
+    );
     assert_eq!(verify(end.plus(Duration::from_secs(30))), Err(TokenError::Expired));
 }
 
@@ -128,7 +156,10 @@ fn a_token_counts_from_its_beginning_less_the_leeway() {
     let verify = |at| with_secret().verify(ACCESS_HS256.trim(), at).map(|_| ());
 
     assert_eq!(verify(issued_at().minus(Duration::from_secs(30))), Ok(()));
-    assert_eq!(verify(issued_at().minus(Duration::from_secs(31))), Err(TokenError::NotYetValid));
+    assert_eq!(
+        verify(issued_at().minus(Duration::from_secs(31))),
+        Err(TokenError::NotYetValid)
+    );
 }
 
 #[test]
@@ -141,7 +172,10 @@ fn a_token_that_was_tampered_with_is_refused() {
 
     let verify = |token: &str| with_secret().verify(token, now());
 
-    assert_eq!(verify(&format!("{head}.{forged_body}.{signature}")), Err(TokenError::BadSignature));
+    assert_eq!(
+        verify(&format!("{head}.{forged_body}.{signature}")),
+        Err(TokenError::BadSignature)
+    );
     assert_eq!(verify(&format!("{head}.{body}.")), Err(TokenError::BadSignature));
     assert_eq!(verify(&format!("{head}.{body}")), Err(TokenError::Malformed));
     assert_eq!(verify(&format!("{token}.{signature}")), Err(TokenError::Malformed));
@@ -151,7 +185,11 @@ fn a_token_that_was_tampered_with_is_refused() {
 
 #[test]
 fn a_token_of_another_secret_is_refused() {
-    let token = signed_as(jsonwebtoken::Algorithm::HS256, b"another secret, as long as the first one is", &claims());
+    let token = signed_as(
+        jsonwebtoken::Algorithm::HS256,
+        b"another secret, as long as the first one is",
+        &claims(),
+    );
 
     assert_eq!(with_secret().verify(&token, now()), Err(TokenError::BadSignature));
 }
@@ -172,14 +210,22 @@ fn another_algorithm_of_the_same_family_is_refused() {
     for algorithm in [jsonwebtoken::Algorithm::HS384, jsonwebtoken::Algorithm::HS512] {
         let token = signed_as(algorithm, SECRET.as_bytes(), &claims());
 
-        assert_eq!(with_secret().verify(&token, now()), Err(TokenError::WrongAlgorithm), "{algorithm:?}");
+        assert_eq!(
+            with_secret().verify(&token, now()),
+            Err(TokenError::WrongAlgorithm),
+            "{algorithm:?}"
+        );
     }
 }
 
 #[test]
 fn an_unsigned_token_is_refused() {
     // {"alg":"none","typ":"JWT"}, in the three spellings that libraries have fallen for.
-    for head in ["eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", "eyJhbGciOiJOb25lIn0", "eyJhbGciOiJOT05FIn0"] {
+    for head in [
+        "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
+        "eyJhbGciOiJOb25lIn0",
+        "eyJhbGciOiJOT05FIn0",
+    ] {
         let token = signed(&claims());
         let body = token.split('.').nth(1).unwrap();
 
@@ -187,6 +233,17 @@ fn an_unsigned_token_is_refused() {
             assert_eq!(with_secret().verify(&unsigned, now()), Err(TokenError::Malformed));
         }
     }
+}
+
+#[test]
+fn a_token_with_an_extension_that_must_be_understood_is_refused() {
+    let header = Header {
+        crit: Some(vec!["b64".to_owned()]),
+        ..Header::default()
+    };
+    let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+
+    assert_eq!(with_secret().verify(&token, now()), Err(TokenError::Malformed));
 }
 
 #[test]
@@ -227,7 +284,13 @@ fn a_claim_that_bounds_somebody_is_never_dropped_because_it_is_malformed() {
 
 #[test]
 fn times_that_are_no_times_are_refused() {
-    for value in [json!("tomorrow"), json!(-1), json!(1.0e300), json!(1_771_150_500_000_u64), json!(true)] {
+    for value in [
+        json!("tomorrow"),
+        json!(-1),
+        json!(1.0e300),
+        json!(1_771_150_500_000_u64),
+        json!(true),
+    ] {
         assert_refused(json!({"exp": value}), TokenError::BadClaim("exp"));
     }
     assert_refused(json!({"nbf": "yesterday"}), TokenError::BadClaim("nbf"));
@@ -255,9 +318,14 @@ fn a_fraction_of_a_second_is_kept() {
 
 #[test]
 fn a_token_for_another_audience_is_refused() {
-    let for_records = Authenticator::new(Settings { audience: Some("records".to_owned()), ..settings() }).unwrap();
+    let for_records = Authenticator::new(Settings {
+        audience: Some("records".to_owned()),
+        ..settings()
+    })
+    .unwrap();
     let verify = |who: &Authenticator, audience: Value| {
-        who.verify(&signed(&claims_with(json!({"aud": audience}))), now()).map(|_| ())
+        who.verify(&signed(&claims_with(json!({"aud": audience}))), now())
+            .map(|_| ())
     };
 
     assert_eq!(verify(&with_secret(), json!("records")), Err(TokenError::WrongAudience));
@@ -282,14 +350,24 @@ fn what_is_signed_here_is_verified_here() {
 
     let holder = authenticator.verify(&token, now()).unwrap();
     let expires_at = Some(now().plus(Duration::from_hours(1)));
-    assert_eq!(holder, Authenticated { identity: doctor(), expires_at });
+    assert_eq!(
+        holder,
+        Authenticated {
+            identity: doctor(),
+            expires_at
+        }
+    );
 }
 
 #[test]
 fn a_signed_token_has_the_claims_that_flask_jwt_extended_looks_for() {
-    let token = with_secret().sign(&doctor(), issued_at(), Duration::from_mins(15)).unwrap();
+    let token = with_secret()
+        .sign(&doctor(), issued_at(), Duration::from_mins(15))
+        .unwrap();
 
-    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(&token).unwrap().claims;
+    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(&token)
+        .unwrap()
+        .claims;
 
     for name in ["fresh", "iat", "jti", "type", "sub", "nbf", "exp"] {
         assert!(!claims[name].is_null(), "{name}");
@@ -301,7 +379,12 @@ fn a_signed_token_has_the_claims_that_flask_jwt_extended_looks_for() {
 #[test]
 fn without_the_secret_nothing_is_signed() {
     let public = with_public_key(Algorithm::Rs256, RSA_PUBLIC);
-    let keyless = Authenticator::new(Settings { mode: Mode::Open, secret: None, ..settings() }).unwrap();
+    let keyless = Authenticator::new(Settings {
+        mode: Mode::Open,
+        secret: None,
+        ..settings()
+    })
+    .unwrap();
 
     let sign = |who: &Authenticator| who.sign(&doctor(), now(), Duration::from_mins(1)).unwrap_err();
 
@@ -312,11 +395,20 @@ fn without_the_secret_nothing_is_signed() {
 #[test]
 fn modes_that_ask_for_tokens_need_a_key() {
     for mode in [Mode::Token, Mode::Legacy] {
-        let refused = Authenticator::new(Settings { mode, secret: None, ..settings() });
+        let refused = Authenticator::new(Settings {
+            mode,
+            secret: None,
+            ..settings()
+        });
 
         assert!(matches!(refused, Err(KeyError::Missing(of)) if of == mode));
     }
-    let open = Authenticator::new(Settings { mode: Mode::Open, secret: None, ..settings() }).unwrap();
+    let open = Authenticator::new(Settings {
+        mode: Mode::Open,
+        secret: None,
+        ..settings()
+    })
+    .unwrap();
     assert_eq!(open.verify(ACCESS_HS256.trim(), now()), Err(TokenError::NoKey));
 }
 
@@ -325,10 +417,17 @@ fn a_key_of_another_kind_is_refused() {
     for (algorithm, pem) in [
         (Algorithm::Rs256, EC_PUBLIC),
         (Algorithm::Es256, RSA_PUBLIC),
-        (Algorithm::Rs256, "-----BEGIN PUBLIC KEY-----\nbm8=\n-----END PUBLIC KEY-----\n"),
+        (
+            Algorithm::Rs256,
+            "-----BEGIN PUBLIC KEY-----\nbm8=\n-----END PUBLIC KEY-----\n",
+        ),
         (Algorithm::Es256, "not a key"),
     ] {
-        let refused = Authenticator::new(Settings { algorithm, public_key_pem: Some(pem.into()), ..settings() });
+        let refused = Authenticator::new(Settings {
+            algorithm,
+            public_key_pem: Some(pem.into()),
+            ..settings()
+        });
 
         assert!(matches!(refused, Err(KeyError::Unusable { .. })), "{algorithm:?}");
     }
