@@ -77,10 +77,14 @@ interop: clients
 
 # Cut networks, killed servers, full disks. Needs root: network namespaces and mounts.
 outage: clients
+	rm -f target/outage.md
 	$(LIMIT) 15m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=4 outage::
+	@scripts/outage-table
 
 soak: prepare clients
+	rm -f target/outage.md
 	WARDBELL_SOAK=1 $(LIMIT) 60m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=2 outage::
+	@scripts/outage-table
 	$(MAKE) fuzz
 
 fuzz:

@@ -1,6 +1,6 @@
 //! The server from outside: real servers, real sockets, one binary so that it links once.
 //!
-//! What needs Node and Python clients ([`interop`]) or root ([`outage`]) is ignored by a plain `cargo test`; `make test` installs what
+//! What needs Node and Python clients (`interop`) or root (`outage`) is ignored by a plain `cargo test`; `make test` installs what
 //! is needed and runs everything.
 
 #![expect(
@@ -13,3 +13,8 @@
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
 
 mod support;
+
+#[path = "../interop/mod.rs"]
+mod interop;
+#[path = "../outage/mod.rs"]
+mod outage;

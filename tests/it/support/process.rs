@@ -26,6 +26,7 @@ pub(crate) struct Setup {
     address: IpAddr,
     port: Option<u16>,
     folder: Folder,
+    log_folder: Option<PathBuf>,
     variables: Vec<(String, String)>,
 }
 
@@ -42,6 +43,7 @@ impl Setup {
             address: Ipv4Addr::LOCALHOST.into(),
             port: None,
             folder: Folder::Ours(Arc::new(TempDir::new().unwrap())),
+            log_folder: None,
             variables: Vec::new(),
         }
     }
@@ -64,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// Logs to a file in this folder.
+    pub(crate) fn logging_to(mut self, folder: &Path) -> Self {
+        self.log_folder = Some(folder.to_owned());
+        self
+    }
+
     /// Where the server writes.
     pub(crate) fn folder(&self) -> &Path {
         match &self.folder {
@@ -80,7 +88,7 @@ impl Setup {
     /// Starts the server and does not wait for it.
     pub(crate) fn launch(mut self) -> ServerProcess {
         let port = *self.port.get_or_insert_with(|| free_port(self.address));
-        let log = self.log();
+        let log = self.open_log();
         let database = self.database();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wardbell"));
         command
@@ -114,9 +122,8 @@ impl Setup {
         server
     }
 
-    fn log(&self) -> File {
-        // Beside the database would do, but a full disk must not take the log with it.
-        let path = self.log_path();
+    fn open_log(&self) -> File {
+        let path = self.log();
         File::options()
             .create(true)
             .append(true)
@@ -124,11 +131,11 @@ impl Setup {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn log_path(&self) -> PathBuf {
-        match &self.folder {
-            Folder::Ours(folder) => folder.path().join("server.log"),
-            Folder::Given(folder) => folder.with_extension("log"),
-        }
+    fn log(&self) -> PathBuf {
+        self.log_folder
+            .as_deref()
+            .unwrap_or_else(|| self.folder())
+            .join("server.log")
     }
 }
 
@@ -155,7 +162,7 @@ impl ServerProcess {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.setup.log_path()).unwrap_or_default()
+        std::fs::read_to_string(self.setup.log()).unwrap_or_default()
     }
 
     /// A REST client without a token.

@@ -17,7 +17,7 @@ use wardbell::shutdown::Shutdown;
 use super::people::SECRET;
 use super::{Client, Packet, Person, Rest, Visitor, in_time};
 
-/// When tests begin, unless they say otherwise: the contract's own example.
+/// When tests begin, unless they say otherwise: the wire contract's own example.
 pub(crate) const START: &str = "2026-02-15T10:30:00.123456+00:00";
 
 /// A running server on 127.0.0.1 with SQLite in a folder of its own.

@@ -1,0 +1,297 @@
+//! Alerts that flow while something breaks, and the clients that count them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, JoinSet};
+use wardbell::clock::{Clock, SystemClock};
+
+use super::report::Row;
+use crate::interop::{Library, Options, Stock};
+use crate::support::people::SECRET;
+use crate::support::process::Setup;
+use crate::support::{Rest, Transport, service};
+
+/// The patient whom all alerts are about.
+pub(super) const PATIENT: &str = "P-1";
+/// How long a client may take to have everything after an outage has ended: retransmissions of a connection that stalled for
+/// minutes are up to two minutes apart.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A server that takes tokens, so that it may listen on the address of a network.
+pub(super) fn token_mode() -> Setup {
+    Setup::new()
+        .set("AUTH_MODE", "token")
+        .set("JWT_SECRET_KEY", SECRET)
+        .set("LOG_LEVEL", "warn")
+}
+
+/// A backend's REST client for a server that takes tokens.
+pub(super) fn backend(addr: SocketAddr) -> Rest {
+    Rest::new(format!("http://{addr}"))
+        .token(&service().token(SystemClock.now()))
+        .keeping_connections()
+}
+
+/// Posts alerts from several backends until it is told to stop, and notes which were accepted.
+pub(super) struct Sender {
+    is_stopped: Arc<AtomicBool>,
+    accepted: Arc<Mutex<Vec<String>>>,
+    posting: JoinSet<()>,
+}
+
+impl Sender {
+    /// So many backends, each of which posts an alert every `pause` and waits for its answer first.
+    pub(super) fn start(addr: SocketAddr, backends: usize, pause: Duration) -> Self {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let mut posting = JoinSet::new();
+        for _ in 0..backends {
+            let (rest, is_stopped, accepted) = (backend(addr), is_stopped.clone(), accepted.clone());
+            posting.spawn(async move {
+                let mut beat = tokio::time::interval(pause);
+                beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                while !is_stopped.load(Ordering::Relaxed) {
+                    beat.tick().await;
+                    if let Some(id) = post(&rest, "flowing").await {
+                        accepted.lock().await.push(id);
+                    }
+                }
+            });
+        }
+        Self {
+            is_stopped,
+            accepted,
+            posting,
+        }
+    }
+
+    /// How many were accepted so far.
+    pub(super) async fn count(&self) -> usize {
+        self.accepted.lock().await.len()
+    }
+
+    /// Stops and answers the ids of the alerts that were answered with a 2xx.
+    pub(super) async fn stop(mut self) -> Vec<String> {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.posting.join_next().await {
+            ended.unwrap();
+        }
+        std::mem::take(&mut *self.accepted.lock().await)
+    }
+}
+
+/// Posts one alert that no limiter holds back: its id, if it was accepted. That a server which is down or full accepts
+/// nothing is no failure of the sender's.
+pub(super) async fn post(rest: &Rest, message: &str) -> Option<String> {
+    let body = json!({"patient_id": PATIENT, "alert_type": "critical", "alert_data": {"message": message}}).to_string();
+    let posting = rest.attempt(reqwest::Method::POST, "/api/alerts/patient", Some(body));
+    let answer = tokio::time::timeout(Duration::from_secs(10), posting)
+        .await
+        .ok()?
+        .ok()?;
+    answer
+        .status
+        .is_success()
+        .then(|| answer.json()["alert_id"].as_str().unwrap().to_owned())
+}
+
+/// A stock client that counts every alert it hears.
+pub(super) struct Counter {
+    name: String,
+    heard: Arc<Mutex<Heard>>,
+    pid: u32,
+    listening: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Heard {
+    order: Vec<String>,
+    connects: usize,
+    recovered: usize,
+    /// Anything that no client should see, such as a failed recovery.
+    surprises: Vec<Value>,
+}
+
+impl Counter {
+    /// The newest JavaScript client, connected and in the patient's room.
+    pub(super) async fn start(addr: SocketAddr, transport: Transport, namespace: Option<&str>) -> Self {
+        let auth = json!({"token": service_for_sockets(), "recovery": true});
+        let mut options = Options::new(Library::JavaScript("newest"), transport)
+            .auth(auth)
+            .giving_up_after_ms(3_000);
+        if let Some(namespace) = namespace {
+            options = options.in_namespace(namespace);
+        }
+        let mut client = options.start(addr);
+        client.connected().await;
+        client.join(&format!("patient_{PATIENT}")).await;
+
+        let heard = Arc::new(Mutex::new(Heard {
+            connects: 1,
+            ..Heard::default()
+        }));
+        let pid = client.pid();
+        let listening = tokio::spawn(listen(client, heard.clone()));
+        Self {
+            name: format!("{transport:?}").to_lowercase(),
+            heard,
+            pid,
+            listening,
+        }
+    }
+
+    /// The client's process.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How many alerts it has heard, repetitions included.
+    pub(super) async fn count(&self) -> usize {
+        self.heard.lock().await.order.len()
+    }
+
+    /// Waits until it has heard this alert.
+    pub(super) async fn until_heard(&self, id: &str) {
+        let waiting = async {
+            while !self.heard.lock().await.order.iter().rev().any(|heard| heard == id) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            let heard = self.heard.lock().await;
+            panic!(
+                "{}: heard {} alerts, not the last one; surprises: {:?}",
+                self.name,
+                heard.order.len(),
+                heard.surprises
+            );
+        }
+    }
+
+    /// What became of the alerts with these ids, of which the last has been heard.
+    pub(super) async fn row(&self, outage: &str, sent: &[String]) -> Row {
+        let heard = self.heard.lock().await;
+        assert!(heard.surprises.is_empty(), "{}: {:?}", self.name, heard.surprises);
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for id in &heard.order {
+            *times.entry(id).or_default() += 1;
+        }
+        let received = sent.iter().filter(|id| times.contains_key(id.as_str())).count();
+        // Ids are UUIDv7s and given before the commit: alerts that were posted at the same time may change places, so the
+        // order is checked against the server's own, in the history.
+        Row {
+            outage: outage.to_owned(),
+            client: self.name.clone(),
+            sent: sent.len(),
+            received,
+            missed: sent.len() - received,
+            duplicates: times.values().map(|times| times - 1).sum(),
+            out_of_order: 0,
+            reconnects: heard.connects - 1,
+            recovered: heard.recovered,
+        }
+    }
+
+    /// The ids in the order in which it heard them first.
+    pub(super) async fn order(&self) -> Vec<String> {
+        self.heard.lock().await.order.clone()
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+fn service_for_sockets() -> String {
+    crate::support::doctor().of("H-1").token(SystemClock.now())
+}
+
+async fn listen(mut client: Stock, heard: Arc<Mutex<Heard>>) {
+    while let Some(happened) = client.recv().await {
+        let mut heard = heard.lock().await;
+        match happened["on"].as_str() {
+            Some("patient_alert") => {
+                heard
+                    .order
+                    .push(happened["args"][0]["alert_id"].as_str().unwrap().to_owned());
+            }
+            Some("connect") => {
+                heard.connects += 1;
+                if happened["recovered"] == true {
+                    heard.recovered += 1;
+                } else {
+                    heard.surprises.push(happened);
+                }
+            }
+            Some("disconnect" | "connect_error" | "connection_response" | "upgrade") => {}
+            _ => heard.surprises.push(happened),
+        }
+    }
+}
+
+/// Every alert of the history, oldest first: what the server says was accepted, in its order.
+pub(super) async fn history(rest: &Rest) -> Vec<String> {
+    let mut path = format!("/api/alerts/history?patient_id={PATIENT}&limit=1000");
+    let mut ids = Vec::new();
+    loop {
+        let page = rest.get(&path).await;
+        let alerts = page.expect(200);
+        ids.extend(
+            alerts
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|alert| alert["alert_id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page.header("link").and_then(next_page) else {
+            break;
+        };
+        path = next;
+    }
+    ids.reverse();
+    ids
+}
+
+/// The address in `<…>; rel="next"`.
+fn next_page(link: &str) -> Option<String> {
+    let (address, relation) = link.split_once('>')?;
+    relation
+        .contains("rel=\"next\"")
+        .then(|| address.trim_start_matches('<').to_owned())
+}
+
+/// Ends the flow with a last alert, waits until every client has heard it, and checks every client's count and order.
+pub(super) async fn settle(outage: &str, addr: SocketAddr, sender: Sender, counters: &[Counter]) {
+    let mut sent = sender.stop().await;
+    let rest = backend(addr);
+    let last = post(&rest, "last").await.expect("the server accepts alerts again");
+    sent.push(last.clone());
+    let order = history(&rest).await;
+    let places: HashMap<&str, usize> = order
+        .iter()
+        .enumerate()
+        .map(|(place, id)| (id.as_str(), place))
+        .collect();
+
+    for counter in counters {
+        counter.until_heard(&last).await;
+        let mut row = counter.row(outage, &sent).await;
+        let heard: Vec<usize> = counter.order().await.iter().map(|id| places[id.as_str()]).collect();
+        row.out_of_order = heard.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        row.check();
+    }
+    for id in &sent {
+        assert!(
+            places.contains_key(id.as_str()),
+            "{id} was accepted and is not in the history"
+        );
+    }
+}
