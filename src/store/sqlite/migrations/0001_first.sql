@@ -90,7 +90,7 @@ CREATE TABLE beds (
   status      TEXT    NOT NULL,
   patient_id  TEXT,
   ward        TEXT,
-  floor       TEXT,
+  floor       ANY, -- a number or a text, as it came
   extra       TEXT    NOT NULL, -- JSON object
   updated_at  INTEGER NOT NULL,
   PRIMARY KEY (hospital_id, bed_id)

@@ -1,0 +1,479 @@
+//! The one writer: a thread that owns the writing connection and commits all jobs that wait in one transaction.
+//!
+//! Two hundred concurrent requests share a handful of transactions, and with them a handful of waits for the disk. Jobs know
+//! nothing of each other; one that is refused by the database (a duplicate key, say) does not take the others with it, while
+//! a disk that refuses refuses them all.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::failure::{Failure, is_harmless_to_the_connection, is_of_the_work};
+use super::open::{self, FileIdentity};
+use super::rows::{signed, unsigned};
+use super::{Settings, append};
+use crate::clock::Clock;
+use crate::domain::{EventId, Timestamp};
+use crate::ports::{Receipt, StoreError};
+
+/// Jobs that share a transaction at most. The emitter's appends arrive many in one job, so this bounds sessions and the like.
+const MAX_JOBS: usize = 4_096;
+/// How long what may be written later waits for a transaction to go with, before it gets one of its own.
+const LAZY_DELAY: Duration = Duration::from_millis(250);
+/// How long it waits after that has failed.
+const LAZY_RETRY: Duration = Duration::from_secs(1);
+/// What may be written later and is not, because the disk refuses: beyond this many, receipts are dropped and publication
+/// times merged.
+const MAX_LAZY: usize = 65_536;
+/// How often it is made sure that the file we write is still the one at the path.
+const IDENTITY_CHECK: Duration = Duration::from_secs(1);
+
+/// What the writer and the store's handle both know, without asking the database.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Every event up to this sequence number is published, or suppressed.
+    pub(super) published: AtomicU64,
+    /// Events up to this sequence number may have been swept.
+    pub(super) horizon: AtomicU64,
+    /// Transactions that were committed.
+    pub(super) transactions: AtomicU64,
+    lazy: Mutex<Lazy>,
+}
+
+/// What may be written later than it was said.
+#[derive(Debug, Default)]
+struct Lazy {
+    /// Up to which event was published, and when. Ascending.
+    published: Vec<(u64, Timestamp)>,
+    /// Sockets that got an alert, and that recovered it.
+    receipts: HashMap<EventId, (u64, u64)>,
+}
+
+impl Lazy {
+    fn is_empty(&self) -> bool {
+        self.published.is_empty() && self.receipts.is_empty()
+    }
+
+    /// Puts back what could not be written, before what was said since.
+    fn restore(&mut self, mut unwritten: Self) {
+        unwritten.published.append(&mut self.published);
+        self.published = unwritten.published;
+        for (event, (delivered, recovered)) in unwritten.receipts {
+            self.add(event, delivered, recovered);
+        }
+    }
+
+    fn add(&mut self, event: EventId, delivered: u64, recovered: u64) {
+        if self.receipts.len() >= MAX_LAZY && !self.receipts.contains_key(&event) {
+            return;
+        }
+        let counts = self.receipts.entry(event).or_default();
+        counts.0 += delivered;
+        counts.1 += recovered;
+    }
+}
+
+impl Marks {
+    /// Notes that everything up to `through` is published. Whether the writer must be told that something waits.
+    pub(super) fn publish(&self, through: u64, at: Timestamp) -> bool {
+        if self.published.fetch_max(through, Ordering::AcqRel) >= through {
+            return false;
+        }
+        let mut lazy = self.lazy();
+        let was_empty = lazy.is_empty();
+        if lazy.published.len() >= MAX_LAZY {
+            lazy.published.pop();
+        }
+        lazy.published.push((through, at));
+        was_empty
+    }
+
+    /// Adds receipts. Whether the writer must be told that something waits.
+    pub(super) fn receive(&self, receipts: Vec<Receipt>) -> bool {
+        let mut lazy = self.lazy();
+        let was_empty = lazy.is_empty();
+        for receipt in receipts {
+            lazy.add(receipt.event_id, receipt.delivered, receipt.recovered);
+        }
+        was_empty && !lazy.is_empty()
+    }
+
+    /// Whether something was said and is not written yet.
+    pub(super) fn has_lazy(&self) -> bool {
+        !self.lazy().is_empty()
+    }
+
+    fn lazy(&self) -> MutexGuard<'_, Lazy> {
+        self.lazy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction, as the jobs in it see it.
+pub(super) struct Transaction<'c> {
+    /// Where to write.
+    pub(super) connection: &'c Connection,
+    /// When it began.
+    pub(super) now: Timestamp,
+    /// The sequence number of the next event.
+    pub(super) next_sequence: u64,
+    /// As in [`Marks`]; kept when the transaction is.
+    pub(super) horizon: u64,
+    /// As in [`Marks`].
+    pub(super) published: u64,
+    /// Whether something in it was refused before, so that every job and append is fenced off from the others.
+    pub(super) is_fenced: bool,
+}
+
+impl Transaction<'_> {
+    /// Runs one of the writer's own statements, prepared once.
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Does `work`, and takes back what it wrote unless it succeeds and `keep` says so.
+    pub(super) fn fence<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> rusqlite::Result<T> {
+        let (next_sequence, horizon) = (self.next_sequence, self.horizon);
+        self.execute("SAVEPOINT fence", [])?;
+        let outcome = work(self);
+        if !outcome.as_ref().is_ok_and(keep) {
+            (self.next_sequence, self.horizon) = (next_sequence, horizon);
+            // A full disk has taken the whole transaction back already, and the fence with it.
+            if self.connection.is_autocommit() {
+                return outcome;
+            }
+            self.execute("ROLLBACK TO fence", [])?;
+        }
+        self.execute("RELEASE fence", [])?;
+        outcome
+    }
+}
+
+/// Something to be done in a transaction, and somebody who waits for it.
+pub(super) trait Job: Send {
+    /// Does it. May be called again after the transaction was taken back.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
+    /// Tells whoever waits: the transaction is committed, or nothing of this job was kept.
+    fn answer(self: Box<Self>, outcome: Result<(), Failure>);
+}
+
+/// A [`Job`] made of a closure.
+pub(super) struct Work<T, F> {
+    work: F,
+    done: Option<T>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Work<T, F> {
+    pub(super) fn new(work: F, answer: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self {
+            work,
+            done: None,
+            answer,
+        }
+    }
+}
+
+impl<T: Send, F: FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send> Job for Work<T, F> {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        self.done = Some((self.work)(transaction)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Failure>) {
+        let Self { done, answer, .. } = *self;
+        let outcome = outcome.and_then(|()| done.ok_or(Failure::Closed));
+        // Whoever has stopped waiting has lost the answer only.
+        drop(answer.send(outcome.map_err(StoreError::from)));
+    }
+}
+
+/// What the writer is sent.
+pub(super) enum Message {
+    /// Do this, with whatever else waits. The permit bounds how many wait.
+    Job(Box<dyn Job>, OwnedSemaphorePermit),
+    /// Something waits in [`Marks`].
+    Lazy,
+    /// Write everything down, put the log into the database and end.
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// The thread's half.
+pub(super) struct Writer {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    marks: Arc<Marks>,
+    messages: Receiver<Message>,
+    /// None after a failure that may be the connection's own.
+    connection: Option<Connection>,
+    identity: FileIdentity,
+    identity_checked: Instant,
+    next_sequence: u64,
+    /// When what may be written later is written at last.
+    lazy_due: Option<Instant>,
+    /// Whether the last transaction failed: its return is worth a line in the log.
+    is_failing: bool,
+    /// The lock on the database; given back when the thread ends, after everything is written.
+    _lock: File,
+}
+
+/// Where a transaction leaves the counters.
+struct Kept {
+    next_sequence: u64,
+    horizon: u64,
+    refused: Vec<Option<Failure>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        opened: open::Opened,
+        messages: Receiver<Message>,
+    ) -> rusqlite::Result<Self> {
+        let (published, horizon, last): (i64, i64, i64) = opened.connection.query_row(
+            "SELECT published, horizon, (SELECT coalesce(max(seq), 0) FROM events) FROM node",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let marks = Marks::default();
+        // The horizon may have been written down before the publication of the same events was.
+        marks
+            .published
+            .store(unsigned(published.max(horizon)), Ordering::Release);
+        marks.horizon.store(unsigned(horizon), Ordering::Release);
+        Ok(Self {
+            settings,
+            clock,
+            marks: Arc::new(marks),
+            messages,
+            connection: Some(opened.connection),
+            identity: opened.identity,
+            identity_checked: Instant::now(),
+            // Numbers are never given twice, also when everything was swept.
+            next_sequence: unsigned(last.max(published).max(horizon)) + 1,
+            lazy_due: None,
+            is_failing: false,
+            _lock: opened.lock,
+        })
+    }
+
+    pub(super) fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
+    }
+
+    /// Works until it is told to close or every handle is gone, and writes everything down before it ends.
+    pub(super) fn run(mut self) {
+        let mut jobs: Vec<(Box<dyn Job>, OwnedSemaphorePermit)> = Vec::new();
+        loop {
+            let first = match self.lazy_due {
+                Some(due) => self
+                    .messages
+                    .recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => self.messages.recv().or(Err(RecvTimeoutError::Disconnected)),
+            };
+            let mut close = None;
+            let mut is_over = false;
+            let mut is_due = false;
+            match first {
+                Ok(message) => {
+                    let waiting = std::iter::once(message).chain(std::iter::from_fn(|| self.messages.try_recv().ok()));
+                    for message in waiting.take(MAX_JOBS) {
+                        match message {
+                            Message::Job(job, permit) => jobs.push((job, permit)),
+                            Message::Lazy => self.lazy_due = self.lazy_due.or(Some(Instant::now() + LAZY_DELAY)),
+                            Message::Close(answer) => close = Some(answer),
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => is_due = true,
+                Err(RecvTimeoutError::Disconnected) => is_over = true,
+            }
+            if !jobs.is_empty() || is_due {
+                self.process(&mut jobs);
+            }
+            if close.is_some() || is_over {
+                let outcome = self.finish();
+                if let Some(answer) = close {
+                    drop(answer.send(outcome.map_err(StoreError::from)));
+                } else if let Err(error) = outcome {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not close the database in order"
+                    );
+                }
+                return;
+            }
+        }
+    }
+
+    /// Does all jobs in one transaction and answers them.
+    fn process(&mut self, jobs: &mut Vec<(Box<dyn Job>, OwnedSemaphorePermit)>) {
+        let lazy = std::mem::take(&mut *self.marks.lazy());
+        self.lazy_due = None;
+        if jobs.is_empty() && lazy.is_empty() {
+            return;
+        }
+        let outcome = self.transact(jobs, &lazy, false).or_else(|failure| match &failure {
+            Failure::Database(error) if is_of_the_work(error) => self.transact(jobs, &lazy, true),
+            Failure::Database(_) | Failure::Displaced | Failure::File(_) | Failure::Closed | Failure::OtherBus => {
+                Err(failure)
+            }
+        });
+        match outcome {
+            Ok(kept) => {
+                self.next_sequence = kept.next_sequence;
+                self.marks.horizon.store(kept.horizon, Ordering::Release);
+                if self.is_failing {
+                    tracing::info!(store.path = %self.settings.path.display(), "the database can be written to again");
+                    self.is_failing = false;
+                }
+                for ((job, _permit), refused) in jobs.drain(..).zip(kept.refused) {
+                    job.answer(refused.map_or(Ok(()), Err));
+                }
+            }
+            Err(failure) => {
+                if !self.is_failing {
+                    tracing::error!(
+                        store.path = %self.settings.path.display(),
+                        error = &failure as &dyn std::error::Error,
+                        "the database cannot be written to"
+                    );
+                    self.is_failing = true;
+                }
+                if !lazy.is_empty() {
+                    self.marks.lazy().restore(lazy);
+                    self.lazy_due = Some(Instant::now() + LAZY_RETRY);
+                }
+                for (job, _permit) in jobs.drain(..) {
+                    job.answer(Err(failure.clone()));
+                }
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        jobs: &mut [(Box<dyn Job>, OwnedSemaphorePermit)],
+        lazy: &Lazy,
+        is_fenced: bool,
+    ) -> Result<Kept, Failure> {
+        self.look_for_the_file()?;
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open::connect_writer(&self.settings)?,
+        };
+        let mut transaction = Transaction {
+            connection: &connection,
+            now: self.clock.now(),
+            next_sequence: self.next_sequence,
+            horizon: self.marks.horizon.load(Ordering::Acquire),
+            published: self.marks.published.load(Ordering::Acquire),
+            is_fenced,
+        };
+        match commit(&mut transaction, jobs, lazy) {
+            Ok(refused) => {
+                let kept = Kept {
+                    next_sequence: transaction.next_sequence,
+                    horizon: transaction.horizon,
+                    refused,
+                };
+                self.marks.transactions.fetch_add(1, Ordering::Relaxed);
+                self.connection = Some(connection);
+                Ok(kept)
+            }
+            Err(error) => {
+                let is_over = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                if is_over && is_harmless_to_the_connection(&error) {
+                    self.connection = Some(connection);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// SQLite would go on writing into a file that was removed, and everything would be gone with the process.
+    fn look_for_the_file(&mut self) -> Result<(), Failure> {
+        if self.identity_checked.elapsed() < IDENTITY_CHECK && !self.is_failing {
+            return Ok(());
+        }
+        match FileIdentity::at(&self.settings.path) {
+            Ok(identity) if identity == self.identity => {
+                self.identity_checked = Instant::now();
+                Ok(())
+            }
+            Ok(_) => Err(Failure::Displaced),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::Displaced),
+            Err(error) => Err(Failure::File(Arc::new(error))),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let left: Vec<_> = std::iter::from_fn(|| self.messages.try_recv().ok()).collect();
+        let mut jobs = Vec::new();
+        for message in left {
+            match message {
+                Message::Job(job, permit) => jobs.push((job, permit)),
+                Message::Lazy | Message::Close(_) => {}
+            }
+        }
+        if !jobs.is_empty() || self.marks.has_lazy() {
+            self.process(&mut jobs);
+        }
+        let Some(connection) = self.connection.take() else {
+            return Err(Failure::Closed);
+        };
+        // Readers that are still at work keep the log from being emptied; it is complete all the same.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| Failure::from(error))
+    }
+}
+
+/// Which jobs were refused; all others are committed.
+fn commit(
+    transaction: &mut Transaction<'_>,
+    jobs: &mut [(Box<dyn Job>, OwnedSemaphorePermit)],
+    lazy: &Lazy,
+) -> rusqlite::Result<Vec<Option<Failure>>> {
+    transaction.execute("BEGIN IMMEDIATE", [])?;
+    let mut refused = Vec::with_capacity(jobs.len());
+    for (job, _) in jobs {
+        if transaction.is_fenced {
+            match transaction.fence(|inner| job.run(inner), |()| true) {
+                Err(error) if is_of_the_work(&error) => refused.push(Some(error.into())),
+                outcome => refused.push(outcome.map(|()| None)?),
+            }
+        } else {
+            job.run(transaction)?;
+            refused.push(None);
+        }
+    }
+    write_down(transaction, lazy)?;
+    transaction.execute("COMMIT", [])?;
+    Ok(refused)
+}
+
+fn write_down(transaction: &Transaction<'_>, lazy: &Lazy) -> rusqlite::Result<()> {
+    for (through, at) in &lazy.published {
+        transaction.execute(
+            "INSERT OR IGNORE INTO publications (through, at) VALUES (?1, ?2)",
+            (signed(*through), at.as_micros()),
+        )?;
+    }
+    if let Some((through, _)) = lazy.published.last() {
+        transaction.execute("UPDATE node SET published = max(published, ?1)", [signed(*through)])?;
+    }
+    for (event, (delivered, recovered)) in &lazy.receipts {
+        append::add_receipt(transaction, *event, *delivered, *recovered)?;
+    }
+    Ok(())
+}
