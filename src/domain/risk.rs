@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::alert::PatientAlertType;
+use super::{Event, EventId, EventName, FreeValue, PatientId, Payload, Room, RoomName, Timestamp};
 
 /// How likely harm is, in words. Ordered: `Low` is the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +81,11 @@ impl Probability {
         } else {
             Err(InvalidProbability)
         }
+    }
+
+    /// The nearest probability to `value`; 0 for what is no number.
+    pub fn clamped(value: f64) -> Self {
+        Self(if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) })
     }
 
     /// The number.
@@ -186,6 +192,60 @@ impl Default for RiskPolicy {
     }
 }
 
+/// A patient's risk, about to be told.
+#[derive(Clone, Debug)]
+pub struct RiskUpdate<'a> {
+    /// The event's id.
+    pub id: EventId,
+    /// Whom it is about.
+    pub patient_id: &'a PatientId,
+    /// How likely harm is.
+    pub score: Probability,
+    /// The same in words.
+    pub level: RiskLevel,
+    /// Why.
+    pub explanation: &'a FreeValue,
+    /// When it became known.
+    pub at: Timestamp,
+}
+
+impl RiskUpdate<'_> {
+    /// The `risk_updated` that tells it.
+    ///
+    /// # Errors
+    /// If the payload cannot be JSON.
+    pub fn event(&self) -> Result<Event, serde_json::Error> {
+        let payload = Payload::encode(&Updated {
+            event_type: "risk_update",
+            patient_id: self.patient_id,
+            risk_score: self.score,
+            risk_level: self.level,
+            explanation: self.explanation,
+            timestamp: self.at,
+            event_id: self.id,
+        })?;
+        Ok(Event {
+            id: self.id,
+            name: EventName::RISK_UPDATED,
+            rooms: vec![RoomName::from(Room::Patient(self.patient_id.clone()))],
+            payload,
+            raised_at: self.at,
+            alert: None,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Updated<'a> {
+    event_type: &'static str,
+    patient_id: &'a PatientId,
+    risk_score: Probability,
+    risk_level: RiskLevel,
+    explanation: &'a FreeValue,
+    timestamp: Timestamp,
+    event_id: EventId,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,5 +342,28 @@ mod tests {
         for value in [-0.000_001, 1.000_001, f64::NAN, f64::INFINITY] {
             assert_eq!(Probability::new(value), Err(InvalidProbability), "{value}");
         }
+    }
+
+    #[test]
+    fn an_update_is_told_as_the_contract_writes_it() {
+        let id = EventId::new();
+        let event = RiskUpdate {
+            id,
+            patient_id: &PatientId::parse("PAT-1A2B3C4D").unwrap(),
+            score: score(0.92),
+            level: RiskLevel::Critical,
+            explanation: &serde_json::from_str(r#"{"top_features":[{"feature":"heart_rate","impact":0.4}]}"#).unwrap(),
+            at: "2026-02-15T10:30:00.123456Z".parse().unwrap(),
+        }
+        .event()
+        .unwrap();
+
+        assert_eq!(event.rooms, [RoomName::from("patient_PAT-1A2B3C4D")]);
+        assert_eq!(
+            event.payload.as_json(),
+            format!(
+                r#"{{"event_type":"risk_update","patient_id":"PAT-1A2B3C4D","risk_score":0.92,"risk_level":"critical","explanation":{{"top_features":[{{"feature":"heart_rate","impact":0.4}}]}},"timestamp":"2026-02-15T10:30:00.123456+00:00","event_id":"{id}"}}"#
+            )
+        );
     }
 }
