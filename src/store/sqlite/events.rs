@@ -84,13 +84,26 @@ impl EventStore for SqliteStore {
             let mut found = snapshot.prepare_cached(&sql)?;
             let mut events = Vec::with_capacity(sequences.len());
             for sequence in sequences {
-                let (sequence, event) = found.query_row([sequence], rows::event)?;
-                events.push(Positioned {
-                    position: Position::from_sequence(sequence),
-                    event: Arc::new(event),
-                });
+                events.push(found.query_row([sequence], rows::event).map(positioned)?);
             }
             Ok(events)
+        })
+        .await
+    }
+
+    async fn published_after(&self, after: Position, limit: usize) -> Result<Vec<Positioned>, StoreError> {
+        let published = self.published();
+        self.read(move |connection| {
+            // Alerts from before the horizon are in the history and no longer in the log.
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM events WHERE seq > max(?1, (SELECT horizon FROM node)) AND seq <= ?2 \
+                 AND NOT suppressed ORDER BY seq LIMIT ?3"
+            );
+            let mut found = connection.prepare_cached(&sql)?;
+            let bounds = (signed(after.major), signed(published), rows::rows(limit));
+            found
+                .query_map(bounds, |row| rows::event(row).map(positioned))?
+                .collect()
         })
         .await
     }
@@ -184,6 +197,13 @@ impl EventStore for SqliteStore {
 impl SqliteStore {
     fn published(&self) -> u64 {
         self.marks.published.load(Ordering::Acquire)
+    }
+}
+
+fn positioned((sequence, event): (u64, Event)) -> Positioned {
+    Positioned {
+        position: Position::from_sequence(sequence),
+        event: Arc::new(event),
     }
 }
 
