@@ -278,3 +278,144 @@ impl Readiness {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn failure(task: &'static str, reason: &str) -> Result<Ending, Crashed> {
+        Err(Crashed(vec![Failure {
+            task,
+            reason: reason.to_owned(),
+        }]))
+    }
+
+    #[tokio::test]
+    async fn parts_that_end_when_they_are_asked_to_make_a_complete_end() {
+        let shutdown = Shutdown::without_signals(LONG);
+        let soft = shutdown.soft().clone();
+        shutdown.supervise("part", async move {
+            soft.cancelled().await;
+            Ok::<_, io::Error>(())
+        });
+
+        shutdown.begin();
+
+        assert_eq!(shutdown.finished().await, Ok(Ending::Complete));
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_what_is_still_being_done() {
+        let shutdown = Shutdown::without_signals(LONG);
+        let (finish, finished) = oneshot::channel();
+        shutdown.spawn("work", async move {
+            finished.await.unwrap();
+        });
+        shutdown.begin();
+
+        let end = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.finished().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!end.is_finished());
+        finish.send(()).unwrap();
+
+        assert_eq!(end.await.unwrap(), Ok(Ending::Complete));
+    }
+
+    #[tokio::test]
+    async fn what_is_still_busy_when_the_grace_is_over_is_cut() {
+        let shutdown = Shutdown::without_signals(Duration::ZERO);
+        shutdown.spawn("work", std::future::pending());
+        shutdown.begin();
+
+        assert_eq!(shutdown.finished().await, Ok(Ending::Cut(1)));
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_does_not_wait_for_the_grace() {
+        let shutdown = Shutdown::without_signals(LONG);
+        shutdown.spawn("work", std::future::pending());
+        shutdown.begin();
+        shutdown.hard().cancel();
+
+        assert_eq!(shutdown.finished().await, Ok(Ending::Cut(1)));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_the_server() {
+        let shutdown = Shutdown::without_signals(LONG);
+        shutdown.supervise("part", async { Ok::<_, io::Error>(()) });
+
+        assert_eq!(shutdown.finished().await, failure("part", "ended by itself"));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_fails_ends_the_server_also_while_it_is_ending() {
+        let shutdown = Shutdown::without_signals(LONG);
+        let soft = shutdown.soft().clone();
+        shutdown.supervise("part", async move {
+            soft.cancelled().await;
+            Err::<(), _>(io::Error::other("the disk is full"))
+        });
+        shutdown.begin();
+
+        assert_eq!(shutdown.finished().await, failure("part", "the disk is full"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_server() {
+        let shutdown = Shutdown::without_signals(LONG);
+        shutdown.spawn("work", async { panic!("on purpose") });
+
+        assert_eq!(shutdown.finished().await, failure("work", "panicked"));
+    }
+
+    #[tokio::test]
+    async fn work_may_end_whenever_it_likes() {
+        let shutdown = Shutdown::without_signals(LONG);
+        let (done, is_done) = oneshot::channel();
+        shutdown.spawn("work", async move { done.send(()).unwrap() });
+        is_done.await.unwrap();
+
+        assert!(!shutdown.soft().is_cancelled());
+    }
+
+    #[test]
+    fn a_node_is_ready_between_its_start_and_its_end() {
+        let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+
+        let starting = (readiness.phase(), readiness.is_ready());
+        readiness.started(&stop);
+        let serving = (readiness.phase(), readiness.is_ready());
+        stop.cancel();
+        let stopping = (readiness.phase(), readiness.is_ready());
+
+        assert_eq!(starting, (Phase::Starting, false));
+        assert_eq!(serving, (Phase::Serving, true));
+        assert_eq!(stopping, (Phase::Stopping, false));
+    }
+
+    #[test]
+    fn a_node_with_a_part_down_is_not_ready_until_it_is_up_again() {
+        let readiness = Readiness::default();
+        readiness.started(&CancellationToken::new());
+
+        readiness.down("store", "the disk is full");
+        assert!(!readiness.is_ready());
+        assert_eq!(
+            readiness.parts_down().get("store").map(String::as_str),
+            Some("the disk is full")
+        );
+        readiness.up("store");
+
+        assert!(readiness.is_ready());
+    }
+}

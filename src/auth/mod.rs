@@ -22,6 +22,16 @@ pub enum Mode {
     Legacy,
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Token => "token",
+            Self::Legacy => "legacy",
+        })
+    }
+}
+
 /// Somebody whose token held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {

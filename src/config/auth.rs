@@ -151,7 +151,6 @@ impl Written {
                                set JWT_SECRET_KEY to what the backends sign with, or HOST=127.0.0.1";
                 findings.problem("auth.mode", source("mode"), message);
             }
-            Mode::Open => {}
             Mode::Token | Mode::Legacy if !has_key => {
                 let needed = match self.algorithm {
                     Algorithm::Hs256 => "the secret that tokens are signed with: set JWT_SECRET_KEY or SECRET_KEY",
@@ -163,7 +162,7 @@ impl Written {
                     format!("{} mode needs {needed}", mode.as_str()),
                 );
             }
-            Mode::Token | Mode::Legacy => {}
+            Mode::Open | Mode::Token | Mode::Legacy => {}
         }
         if mode == Mode::Legacy {
             findings.warn(

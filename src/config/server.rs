@@ -1,6 +1,6 @@
 //! `[server]`
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
@@ -33,8 +33,8 @@ impl Server {
     pub fn local_address(&self) -> SocketAddr {
         let host = match self.host {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            IpAddr::V4(_) | IpAddr::V6(_) => self.host,
         };
         SocketAddr::new(host, self.port)
     }
@@ -70,5 +70,5 @@ fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> 
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     text.parse()
-        .map_err(|_: std::net::AddrParseError| de::Error::custom("must be an IP address or localhost"))
+        .or(Err(de::Error::custom("must be an IP address or localhost")))
 }

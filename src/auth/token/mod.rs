@@ -28,6 +28,16 @@ pub enum Algorithm {
     Es256,
 }
 
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        })
+    }
+}
+
 impl From<Algorithm> for jsonwebtoken::Algorithm {
     fn from(algorithm: Algorithm) -> Self {
         match algorithm {
@@ -59,10 +69,10 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The mode asks for tokens and there is nothing to verify them with.
-    #[error("{0:?} mode needs a key that tokens are verified with")]
+    #[error("{0} mode needs a key that tokens are verified with")]
     Missing(Mode),
     /// The key cannot be used with the algorithm.
-    #[error("the public key is not a PEM key for {algorithm:?}")]
+    #[error("the public key is not a PEM key for {algorithm}")]
     Unusable {
         /// The algorithm that it was meant for.
         algorithm: Algorithm,
@@ -117,7 +127,7 @@ pub enum TokenError {
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// There is only a public key: it verifies, and what it verifies is signed elsewhere.
-    #[error("{0:?} tokens are signed where the private key is; this server has only the public key")]
+    #[error("{0} tokens are signed where the private key is; this server has only the public key")]
     PublicKeyOnly(Algorithm),
     /// There is no secret.
     #[error("signing needs the secret that the server verifies with: set JWT_SECRET_KEY")]
