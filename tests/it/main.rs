@@ -12,6 +12,7 @@
 )]
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
 
+mod store;
 mod support;
 
 #[path = "../interop/mod.rs"]

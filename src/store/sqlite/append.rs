@@ -10,7 +10,7 @@ use crate::domain::bed::{Bed, CapacityScope, Floor};
 use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;
 use crate::domain::triage::TriageCase;
-use crate::domain::{Event, EventId, Timestamp};
+use crate::domain::{Event, EventId, HospitalId, PatientId, Timestamp, WardName};
 use crate::ports::{Append, Appended, Once, StateChange};
 
 /// Applies the append whole or not at all.
@@ -117,8 +117,10 @@ fn keep_event(transaction: &mut Transaction<'_>, event: &Event) -> rusqlite::Res
             alert.map(|alert| alert.alert_type.as_str()),
             alert.map(|alert| scope_number(alert.scope)),
             is_suppressed,
-            alert.and_then(|alert| alert.patient_id.as_ref()).map(|id| id.as_str()),
-            alert.and_then(|alert| alert.hospital_id.as_ref()).map(|id| id.as_str()),
+            alert.and_then(|alert| alert.patient_id.as_ref()).map(PatientId::as_str),
+            alert
+                .and_then(|alert| alert.hospital_id.as_ref())
+                .map(HospitalId::as_str),
             event.payload.as_json(),
         ),
     )?;
@@ -153,8 +155,8 @@ pub(super) fn add_receipt(
 // ---------------------------------------------------------------- state
 
 fn keep_case(transaction: &Transaction<'_>, case: &TriageCase, expected: Option<Timestamp>) -> rusqlite::Result<bool> {
-    let patient = case.patient_id.as_ref().map(|id| id.as_str());
-    let hospital = case.hospital_id.as_ref().map(|id| id.as_str());
+    let patient = case.patient_id.as_ref().map(PatientId::as_str);
+    let hospital = case.hospital_id.as_ref().map(HospitalId::as_str);
     let (status, extra) = (case.status.word(), free_form_text(&case.extra)?);
     let (created_at, updated_at) = (case.created_at.as_micros(), case.updated_at.as_micros());
     let id = case.triage_id.as_str();
@@ -225,8 +227,8 @@ fn keep_bed(
             hospital,
             bed.bed_id.as_str(),
             bed.status.word(),
-            bed.patient_id.as_ref().map(|id| id.as_str()),
-            bed.ward.as_ref().map(|ward| ward.as_str()),
+            bed.patient_id.as_ref().map(PatientId::as_str),
+            bed.ward.as_ref().map(WardName::as_str),
             bed.floor.as_ref().map(floor),
             free_form_text(&bed.extra)?,
             bed.updated_at.as_micros(),
@@ -264,7 +266,7 @@ fn keep_task(transaction: &Transaction<'_>, task: &Task) -> rusqlite::Result<()>
             &task.id.as_uuid().as_bytes()[..],
             task.status.word(),
             task.requested_by.as_str(),
-            task.hospital_id.as_ref().map(|id| id.as_str()),
+            task.hospital_id.as_ref().map(HospitalId::as_str),
             task.created_at.as_micros(),
             task.updated_at.as_micros(),
             task.error.as_deref(),

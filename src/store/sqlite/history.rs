@@ -66,12 +66,11 @@ pub(super) fn page(connection: &Connection, query: &HistoryQuery, published: u64
     let order = if query.patient_id.is_some() || query.hospital_id.is_some() {
         if let Some(before) = query.before {
             let mut raised = snapshot.prepare_cached("SELECT raised_at FROM events WHERE seq = ?1")?;
-            match raised.query_row([signed(before)], |row| row.get(0)).optional()? {
-                Some(raised_at) => {
-                    conditions.and("(raised_at, seq) < (?, ?)", [Value::Integer(raised_at), number(before)])
-                }
+            if let Some(raised_at) = raised.query_row([signed(before)], |row| row.get(0)).optional()? {
+                conditions.and("(raised_at, seq) < (?, ?)", [Value::Integer(raised_at), number(before)]);
+            } else {
                 // Swept since: whatever is left of before it is older by sequence number too.
-                None => conditions.and("seq < ?", [number(before)]),
+                conditions.and("seq < ?", [number(before)]);
             }
         }
         "raised_at DESC, seq DESC"

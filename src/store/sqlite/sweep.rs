@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::SqliteStore;
-use super::rows::{decode_rooms, signed, unsigned};
+use super::rows::{decode_rooms, rows, signed, unsigned};
 use super::writer::Transaction;
 use crate::domain::Timestamp;
 use crate::ports::{Retention, StoreError, Swept};
@@ -96,7 +96,7 @@ fn sweep_log(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlite::
              ORDER BY seq LIMIT ?3",
         )?
         .query_map(
-            (signed(transaction.horizon), signed(transaction.published), STEP as i64),
+            (signed(transaction.horizon), signed(transaction.published), rows(STEP)),
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )?
         .collect::<rusqlite::Result<_>>()?;
@@ -134,7 +134,7 @@ fn sweep_alerts(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlit
     let oldest: Vec<(i64, i64)> = transaction
         .connection
         .prepare_cached("SELECT seq, raised_at FROM events WHERE seq <= ?1 ORDER BY seq LIMIT ?2")?
-        .query_map((signed(transaction.horizon), STEP as i64), |row| {
+        .query_map((signed(transaction.horizon), rows(STEP)), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -159,7 +159,7 @@ fn sweep_publications(transaction: &mut Transaction<'_>) -> rusqlite::Result<Ste
     let removed = transaction.execute(
         "DELETE FROM publications WHERE through IN (SELECT through FROM publications \
          WHERE through < coalesce((SELECT min(seq) FROM events), ?1) ORDER BY through LIMIT ?2)",
-        (signed(transaction.horizon) + 1, STEP as i64),
+        (signed(transaction.horizon) + 1, rows(STEP)),
     )?;
     Ok(Step {
         removed: removed as u64,
@@ -185,7 +185,7 @@ fn sweep_outcomes(transaction: &mut Transaction<'_>, before: Timestamp) -> rusql
 /// The ids of the first rows, up to the first that is not from before that instant.
 fn oldest(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<i64>> {
     let mut found = connection.prepare_cached(sql)?;
-    let found = found.query_map([STEP as i64], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let found = found.query_map([rows(STEP)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
     let old = found.take_while(|row| row.as_ref().map_or(true, |(_, at)| *at < before.as_micros()));
     old.map(|row| row.map(|(id, _)| id)).collect()
 }
@@ -194,7 +194,7 @@ fn sweep_tasks(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlite
     let removed = transaction.execute(
         "DELETE FROM tasks WHERE task_id IN (SELECT task_id FROM tasks \
          WHERE status IN ('SUCCESS', 'FAILURE') AND updated_at < ?1 LIMIT ?2)",
-        (before.as_micros(), STEP as i64),
+        (before.as_micros(), rows(STEP)),
     )?;
     Ok(Step {
         removed: removed as u64,

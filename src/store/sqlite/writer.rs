@@ -168,15 +168,15 @@ pub(super) trait Job: Send {
 
 /// A [`Job`] made of a closure.
 pub(super) struct Work<T, F> {
-    work: F,
+    run: F,
     done: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Work<T, F> {
-    pub(super) fn new(work: F, answer: oneshot::Sender<Result<T, StoreError>>) -> Self {
+    pub(super) fn new(run: F, answer: oneshot::Sender<Result<T, StoreError>>) -> Self {
         Self {
-            work,
+            run,
             done: None,
             answer,
         }
@@ -185,7 +185,7 @@ impl<T, F> Work<T, F> {
 
 impl<T: Send, F: FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send> Job for Work<T, F> {
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.done = Some((self.work)(transaction)?);
+        self.done = Some((self.run)(transaction)?);
         Ok(())
     }
 

@@ -1,0 +1,4 @@
+//! What every store must do ([`conformance`]), and what each does in its own way.
+
+mod conformance;
+mod sqlite;
