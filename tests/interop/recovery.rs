@@ -49,7 +49,7 @@ async fn come_back(client: &mut Stock, library: Library, last: &str) -> Vec<Stri
                     return heard;
                 }
             }
-            Some("connection_response" | "room_joined" | "upgrade" | "disconnect" | "connect_error") => {}
+            Some("connection_response" | "room_joined" | "disconnect" | "connect_error") => {}
             _ => panic!("{happened}"),
         }
     }
@@ -67,7 +67,7 @@ async fn expect_alert(client: &mut Stock, rest: &Rest, message: &str) {
         // Its greeting may stand behind what it missed.
         if matches!(
             happened["on"].as_str(),
-            Some("connection_response" | "room_joined" | "upgrade" | "connect")
+            Some("connection_response" | "room_joined" | "connect")
         ) {
             continue;
         }

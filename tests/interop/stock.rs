@@ -44,6 +44,8 @@ pub(crate) struct Stock {
     /// What it wrote to standard error, for the message of a failing test.
     complaints: Arc<Mutex<String>>,
     name: String,
+    /// What it is connected over now, as it says.
+    carrier: Option<String>,
     acks: u64,
 }
 
@@ -143,6 +145,7 @@ impl Options {
             happened,
             complaints,
             name,
+            carrier: None,
             acks: 0,
         }
     }
@@ -168,13 +171,38 @@ impl Stock {
         self.child.id()
     }
 
-    /// The next thing that happens, whatever it is.
+    /// The next thing that happens, whatever it is; but a polling client changes over to its websocket whenever it likes, and
+    /// that is only noted.
     pub(crate) async fn next(&mut self, what: &str) -> Value {
+        loop {
+            let happened = self.next_of_all(what).await;
+            if happened["on"] != "upgrade" {
+                return happened;
+            }
+        }
+    }
+
+    /// Waits until it is connected over this transport.
+    pub(crate) async fn until_over(&mut self, transport: &str) {
+        while self.carrier.as_deref() != Some(transport) {
+            let happened = self.next_of_all("another transport").await;
+            assert!(
+                happened["on"] == "upgrade" || happened["on"] == "connect",
+                "{}: {happened}",
+                self.name
+            );
+        }
+    }
+
+    async fn next_of_all(&mut self, what: &str) -> Value {
         let what = format!("{}: {what}", self.name);
-        let complaints = self.complaints.clone();
-        in_time(&what, self.happened.recv())
-            .await
-            .unwrap_or_else(|| panic!("{what}: the client has ended:\n{}", complaints.lock().unwrap()))
+        let Some(happened) = in_time(&what, self.happened.recv()).await else {
+            panic!("{what}: the client has ended:\n{}", self.complaints.lock().unwrap());
+        };
+        if let Some(transport) = happened["transport"].as_str() {
+            self.carrier = Some(transport.to_owned());
+        }
+        happened
     }
 
     /// What has happened and was not asked for yet, or will happen next; `None` once the client has ended.
@@ -184,21 +212,15 @@ impl Stock {
 
     /// The next thing that happens, which must be this; all that is said of it.
     pub(crate) async fn expect(&mut self, on: &str) -> Value {
-        loop {
-            let happened = self.next(on).await;
-            // A polling client changes over to its websocket whenever it likes.
-            if happened["on"] == "upgrade" && on != "upgrade" {
-                continue;
-            }
-            assert_eq!(
-                happened["on"],
-                on,
-                "{}: {happened}\n{}",
-                self.name,
-                self.complaints.lock().unwrap()
-            );
-            return happened;
-        }
+        let happened = self.next(on).await;
+        assert_eq!(
+            happened["on"],
+            on,
+            "{}: {happened}\n{}",
+            self.name,
+            self.complaints.lock().unwrap()
+        );
+        happened
     }
 
     /// The next thing that happens, which must be this event with one argument, or with two where the second is recovery's

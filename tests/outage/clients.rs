@@ -127,9 +127,7 @@ async fn come_and_go(server: &ServerProcess, cycles: usize) {
             if number % 2 == 0 {
                 client.vanish();
             } else {
-                client.send_raw("41".to_owned());
-                client.send_raw("1".to_owned());
-                client.until_closed().await;
+                client.leave_politely().await;
             }
         });
     }

@@ -66,7 +66,7 @@ for name in EVENTS:
 
 @client.event
 def connect():
-    say({"on": "connect", "sid": client.sid, "recovered": None, "transport": client.transport()})
+    say({"on": "connect", "sid": client.get_sid(), "recovered": None, "transport": client.transport()})
 
 
 @client.event

@@ -427,6 +427,13 @@ impl Client {
         self.is_still.send_replace(false);
     }
 
+    /// Leaves as a stock client does, and waits until the server has seen it.
+    pub(crate) async fn leave_politely(mut self) {
+        self.send_raw("41".to_owned());
+        self.send_raw("1".to_owned());
+        self.until_closed().await;
+    }
+
     /// Is gone without a goodbye.
     pub(crate) fn vanish(self) {
         drop(self);
@@ -551,7 +558,9 @@ fn run_websocket(
                 },
                 _ = pongs.recv() => "3".to_owned(),
             };
-            if writer.send(Message::text(text)).await.is_err() {
+            // Engine.IO's close packet is for polling; a websocket is closed.
+            let sent = if text == "1" { writer.close().await } else { writer.send(Message::text(text)).await };
+            if sent.is_err() {
                 return;
             }
         }
