@@ -1,5 +1,185 @@
-//! The composition root.
+//! The composition root: builds every part, hands each what it needs, and runs them until the shutdown.
 
 mod origin;
 mod serve;
 pub mod settings;
+mod upkeep;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Authenticator;
+use crate::bus::local::LocalBus;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::domain::Room;
+use crate::domain::access::Identity;
+use crate::emitter::{Emitter, EmitterTask};
+use crate::ports::{Bus, Store, StoreError};
+use crate::service::{PredictionWorker, Rooms, Services};
+use crate::shutdown::{Ending, Readiness, Shutdown};
+use crate::store::sqlite::SqliteStore;
+use crate::telemetry::Metrics;
+use crate::{api, socket};
+
+use origin::OriginPolicy;
+
+/// A server, built and not yet listening.
+pub struct App {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    authenticator: Arc<Authenticator>,
+    services: Services,
+    emitter: EmitterTask,
+    predictions: PredictionWorker,
+}
+
+impl App {
+    /// Opens the store and puts the parts together.
+    ///
+    /// # Errors
+    /// If the store cannot be opened (what is there is left as it was found), or a key cannot be read.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        let authenticator = Authenticator::new(settings::auth(&config.auth)).context("cannot verify tokens")?;
+        let store: Arc<dyn Store> = {
+            let (settings, clock) = (settings::store(&config.store), clock.clone());
+            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(settings, clock)).await?;
+            Arc::new(opened.context("cannot open the store")?)
+        };
+        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+        let (handle, emitter) = Emitter::new(store.clone(), bus.clone(), clock.clone(), metrics.clone());
+        let (services, predictions) = Services::new(
+            store.clone(),
+            handle,
+            clock.clone(),
+            metrics.clone(),
+            settings::service(&config)?,
+        );
+        let authenticator = Arc::new(authenticator);
+        Ok(Self {
+            config,
+            clock,
+            metrics,
+            store,
+            bus,
+            authenticator,
+            services,
+            emitter,
+            predictions,
+        })
+    }
+
+    /// Serves on `listener` until `shutdown` begins and everything that was taken is finished, or its time is over.
+    ///
+    /// # Errors
+    /// If a part crashed.
+    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<Ending> {
+        let Self {
+            config,
+            clock,
+            metrics,
+            store,
+            bus,
+            authenticator,
+            services,
+            emitter,
+            predictions,
+        } = self;
+        let (socket_routes, sockets) = socket::new(socket::Deps {
+            access: Arc::new(services.rooms.clone()),
+            store: store.clone(),
+            authenticator: authenticator.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            settings: settings::socket(&config),
+        });
+        let readiness = Readiness::default();
+        let rest = api::router(api::Deps {
+            services,
+            store: store.clone(),
+            bus: bus.clone(),
+            connections: Arc::new(sockets.clone()),
+            authenticator,
+            clock: clock.clone(),
+            metrics,
+            readiness: readiness.clone(),
+            settings: settings::api(&config),
+        });
+        let is_open = config.auth.mode == config::Mode::Open;
+        let router = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
+
+        let stop = shutdown.soft().clone();
+        // The order of the end: no new connection and sockets closed, requests finished, what they emitted committed and
+        // published, delivery done, the store closed.
+        let (requests_done, emitter_done) = (CancellationToken::new(), CancellationToken::new());
+
+        shutdown.supervise("http", {
+            let user_timeout = config.socket.ping_interval + config.socket.ping_timeout;
+            let (stop, done, grace) = (stop.clone(), requests_done.clone(), shutdown.grace());
+            async move {
+                serve::serve(listener, router, user_timeout, stop, grace).await;
+                done.cancel();
+                Ok::<_, Infallible>(())
+            }
+        });
+        shutdown.supervise("sockets", {
+            let (sockets, stop) = (sockets.clone(), stop.clone());
+            async move {
+                stop.cancelled().await;
+                sockets.close().await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        shutdown.supervise("emitter", {
+            let (bus, done) = (bus.clone(), emitter_done.clone());
+            async move {
+                emitter.run(requests_done).await;
+                bus.close();
+                done.cancel();
+                Ok::<_, Infallible>(())
+            }
+        });
+        shutdown.supervise("delivery", {
+            let events = bus.subscribe();
+            async move {
+                sockets.deliver(events).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        shutdown.supervise("predictions", {
+            let stop = stop.clone();
+            async move {
+                predictions.run(stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        shutdown.supervise("sweep", {
+            let (store, keep) = (store.clone(), config.store.clone());
+            async move {
+                upkeep::sweep(store, clock, keep, stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        readiness.started(shutdown.soft());
+
+        let ending = shutdown.finished().await;
+        store.close().await;
+        Ok(ending?)
+    }
+}
+
+#[async_trait]
+impl socket::RoomAccess for Rooms {
+    async fn may_join(&self, identity: &Identity, room: &Room) -> Result<bool, StoreError> {
+        Self::may_join(self, identity, room).await
+    }
+}

@@ -1,6 +1,9 @@
 //! From the configuration's types to each part's own.
 
-use crate::{auth, config};
+use crate::domain::bed::{CapacityPolicy, InvalidCapacityPolicy};
+use crate::domain::limiter::AlertLimit;
+use crate::domain::risk::{InvalidThresholds, RiskLevel, RiskPolicy, Thresholds};
+use crate::{api, auth, config, service, socket, store};
 
 /// What the authenticator is built from.
 pub fn auth(auth: &config::Auth) -> auth::Settings {
@@ -19,5 +22,66 @@ pub fn auth(auth: &config::Auth) -> auth::Settings {
         public_key_pem: auth.public_key_pem.clone(),
         audience: auth.audience.clone(),
         leeway: auth.leeway,
+    }
+}
+
+/// The configuration was accepted and yet contradicts itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Contradiction {
+    #[error(transparent)]
+    Risk(#[from] InvalidThresholds),
+    #[error(transparent)]
+    Capacity(#[from] InvalidCapacityPolicy),
+}
+
+pub(super) fn service(config: &config::Config) -> Result<service::Settings, Contradiction> {
+    let thresholds = Thresholds {
+        critical_above: config.risk.critical_above,
+        high_from: config.risk.high_from,
+        medium_from: config.risk.medium_from,
+    };
+    let alert_from = match config.risk.alert_from {
+        config::RiskLevel::Low => RiskLevel::Low,
+        config::RiskLevel::Medium => RiskLevel::Medium,
+        config::RiskLevel::High => RiskLevel::High,
+        config::RiskLevel::Critical => RiskLevel::Critical,
+    };
+    Ok(service::Settings {
+        risk: RiskPolicy::new(thresholds, alert_from)?,
+        alert_limit: AlertLimit {
+            alerts: config.alerts.per_minute,
+            ..AlertLimit::default()
+        },
+        capacity: CapacityPolicy::new(config.capacity.raise_at, config.capacity.clear_below)?,
+        ..service::Settings::default()
+    })
+}
+
+pub(super) fn store(store: &config::Store) -> store::sqlite::Settings {
+    store::sqlite::Settings::at(&store.file)
+}
+
+pub(super) fn socket(config: &config::Config) -> socket::Settings {
+    let socket = &config.socket;
+    socket::Settings {
+        ping_interval: socket.ping_interval,
+        ping_timeout: socket.ping_timeout,
+        max_message_bytes: socket.max_message_bytes,
+        allow_polling: socket.transports.contains(&config::Transport::Polling),
+        allow_websocket: socket.transports.contains(&config::Transport::Websocket),
+        connect_timeout: socket.connect_timeout,
+        max_rooms: socket.max_rooms,
+        events_per_second: socket.events_per_second,
+        events_burst: socket.events_burst,
+        token_grace: config.auth.expiry_grace,
+        ..socket::Settings::default()
+    }
+}
+
+pub(super) fn api(config: &config::Config) -> api::Settings {
+    api::Settings {
+        max_body_bytes: config.server.max_body_bytes,
+        rate_limit_per_second: config.api.rate_limit_per_second,
+        ..api::Settings::default()
     }
 }
