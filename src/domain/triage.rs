@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{HospitalAlert, HospitalAlertType};
 use super::{Event, EventId, EventName, FreeForm, HospitalId, PatientId, Payload, Room, RoomName, Timestamp, TriageId};
 
 /// How far a case has come.
@@ -90,6 +91,40 @@ impl TriageCase {
     }
 }
 
+impl TriageCase {
+    /// The `hospital_alert` that tells the case's hospital of a new case; `None` where nobody knows the hospital.
+    ///
+    /// # Errors
+    /// If the payload cannot be JSON.
+    pub fn opened(&self, id: EventId) -> Result<Option<Event>, serde_json::Error> {
+        let Some(hospital_id) = &self.hospital_id else {
+            return Ok(None);
+        };
+        let data = FreeForm::of(&Opened {
+            triage_id: &self.triage_id,
+            status: self.status,
+        })?;
+        let message = format!("New triage case {} ({})", self.triage_id, self.status.as_str());
+        let alert_type = HospitalAlertType::Info;
+        HospitalAlert {
+            id,
+            hospital_id,
+            alert_type,
+            message: Some(&message),
+            data: &data,
+            at: self.updated_at,
+        }
+        .event()
+        .map(Some)
+    }
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    triage_id: &'a TriageId,
+    status: TriageStatus,
+}
+
 #[derive(Serialize)]
 struct Updated<'a> {
     event_type: &'static str,
@@ -137,5 +172,30 @@ mod tests {
 
         assert_eq!(event.rooms, ["triage_T1", "triage_queue"].map(RoomName::from));
         assert!(event.payload.as_json().contains(r#""patient_id":null"#));
+    }
+
+    #[test]
+    fn a_new_case_is_told_to_its_hospital() {
+        let id = EventId::new();
+
+        let event = case("null").opened(id).unwrap().unwrap();
+
+        assert_eq!(event.rooms, [RoomName::from("hospital_H1")]);
+        assert_eq!(
+            event.payload.as_json(),
+            format!(
+                r#"{{"alert_type":"info","hospital_id":"H1","timestamp":"2026-02-15T10:30:00.123456+00:00","message":"New triage case T1 (triaged)","triage_id":"T1","status":"triaged","alert_id":"{id}","event_id":"{id}"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_new_case_of_no_hospital_is_told_to_none() {
+        let case = TriageCase {
+            hospital_id: None,
+            ..case("null")
+        };
+
+        assert_eq!(case.opened(EventId::new()).unwrap(), None);
     }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Core, ReadError, WriteError};
-use crate::domain::access::Identity;
+use super::once::Settled;
+use super::patients::Placement;
+use super::{Change, Core, DECISIONS, Problem, ReadError, WriteError};
+use crate::domain::access::{self, Action, Identity, Reach};
 use crate::domain::bed::{Bed, BedStatus, Floor};
 use crate::domain::{BedId, EventId, FreeForm, HospitalId, PatientId, WardName};
+use crate::ports::{Append, StateChange};
 
 /// `PUT` and `PATCH /api/beds/{bed_id}`: what is left out stays.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,19 +49,153 @@ pub struct Beds(pub(super) Arc<Core>);
 impl Beds {
     /// Changes a bed, or notes a new one (`PUT`): then `status` and a hospital must be there.
     pub async fn put(&self, by: &Identity, id: BedId, change: BedChange) -> Result<BedSaved, WriteError> {
-        drop((by, id, change));
-        Err(WriteError::Busy)
+        self.change(by, id, change, true).await
     }
 
     /// Changes a bed (`PATCH`); one that is not there is not found.
     pub async fn patch(&self, by: &Identity, id: BedId, change: BedChange) -> Result<BedSaved, WriteError> {
-        drop((by, id, change));
-        Err(WriteError::Busy)
+        self.change(by, id, change, false).await
+    }
+
+    async fn change(
+        &self,
+        by: &Identity,
+        id: BedId,
+        change: BedChange,
+        may_open: bool,
+    ) -> Result<BedSaved, WriteError> {
+        access::check(by, Action::WriteBeds)?;
+        let reach = by.reach();
+        let hospital = self.hospital_of(by, &id, change.hospital_id.clone(), may_open).await?;
+        reach.check_hospital(&hospital)?;
+
+        let turn = self.0.boards.lock(&hospital).await;
+        for _ in 0..DECISIONS {
+            match self.decide(&reach, &hospital, &id, change.clone(), may_open).await {
+                Err(WriteError::Contended) => {}
+                decided => return decided,
+            }
+        }
+        drop(turn);
+        Err(WriteError::Contended)
+    }
+
+    /// Whose bed is meant.
+    async fn hospital_of(
+        &self,
+        by: &Identity,
+        id: &BedId,
+        named: Option<HospitalId>,
+        may_open: bool,
+    ) -> Result<HospitalId, WriteError> {
+        if let Some(hospital) = named.or_else(|| by.hospital_id.clone()) {
+            return Ok(hospital);
+        }
+        let mut named = self.0.store.beds_named(id).await?.into_iter();
+        match (named.next(), named.next()) {
+            (Some(bed), None) => Ok(bed.hospital_id),
+            (None, _) if !may_open => Err(WriteError::NotFound),
+            (None, _) => Err(WriteError::Invalid(vec![Problem::new(
+                "hospital_id",
+                "is required for a new bed",
+            )])),
+            (Some(_), Some(_)) => {
+                let why = "is required: more than one hospital has a bed of this id";
+                Err(WriteError::Invalid(vec![Problem::new("hospital_id", why)]))
+            }
+        }
+    }
+
+    async fn decide(
+        &self,
+        reach: &Reach,
+        hospital: &HospitalId,
+        id: &BedId,
+        change: BedChange,
+        may_open: bool,
+    ) -> Result<BedSaved, WriteError> {
+        let core = &self.0;
+        // The board first: should the bed change in between, the board has moved on and the commit is refused.
+        let board = core.store.bed_board(hospital).await?;
+        let kept = core
+            .store
+            .beds_named(id)
+            .await?
+            .into_iter()
+            .find(|bed| bed.hospital_id == *hospital);
+        if kept.is_none() && !may_open {
+            return Err(WriteError::NotFound);
+        }
+        let placement = match &change.patient_id {
+            Change::Set(patient) => Some(core.place(reach, patient, Some(hospital)).await?),
+            Change::Keep | Change::Clear => None,
+        };
+
+        let bed = self.changed(hospital, id, kept.as_ref(), change)?;
+        let board_change = board.change(kept.as_ref(), &bed, core.settings.capacity);
+        let event_id = EventId::new();
+        let mut events = vec![Arc::new(bed.changed(event_id)?)];
+        let mut capacity_alerts = Vec::new();
+        for crossing in &board_change.crossings {
+            let alert_id = EventId::new();
+            events.push(Arc::new(crossing.alert(alert_id, hospital, bed.updated_at)?));
+            capacity_alerts.push(alert_id);
+        }
+        let saved = StateChange::Bed {
+            bed: bed.clone(),
+            expected: board.revision,
+            raised: board_change.raised,
+        };
+        let moved = placement.as_ref().and_then(Placement::change);
+        let append = Append {
+            events,
+            changes: moved.into_iter().chain([saved]).collect(),
+            once: None,
+        };
+        let outcome = BedSaved {
+            bed,
+            event_id,
+            is_new: kept.is_none(),
+            capacity_alerts,
+        };
+        let settled = core.commit(append, None, outcome).await?;
+        if let (Settled::Now(_), Some(placement)) = (&settled, placement) {
+            core.settle(placement);
+        }
+        Ok(settled.into_outcome())
+    }
+
+    /// The bed as it shall be.
+    fn changed(
+        &self,
+        hospital: &HospitalId,
+        id: &BedId,
+        kept: Option<&Bed>,
+        change: BedChange,
+    ) -> Result<Bed, WriteError> {
+        let missing = || WriteError::Invalid(vec![Problem::new("status", "is required for a new bed")]);
+        let status = change.status.or(kept.map(|bed| bed.status)).ok_or_else(missing)?;
+        // A bed that is said to be free, dirty or broken has lost its patient, whether that is said or not.
+        let is_emptied = change.status.is_some_and(|status| !status.has_patient());
+        let kept_patient = kept.and_then(|bed| bed.patient_id.clone()).filter(|_| !is_emptied);
+        let mut extra = kept.map(|bed| bed.extra.clone()).unwrap_or_default();
+        extra.merge(change.extra.without(&Bed::RESERVED));
+        Ok(Bed {
+            bed_id: id.clone(),
+            hospital_id: hospital.clone(),
+            status,
+            patient_id: change.patient_id.over(kept_patient),
+            ward: change.ward.over(kept.and_then(|bed| bed.ward.clone())),
+            floor: change.floor.over(kept.and_then(|bed| bed.floor.clone())),
+            extra,
+            updated_at: kept.map_or_else(|| self.0.clock.now(), |bed| self.0.now_after(bed.updated_at)),
+        })
     }
 
     /// A hospital's beds, the asker's own where none is named; by ward and id.
     pub async fn list(&self, by: &Identity, hospital: Option<HospitalId>) -> Result<Vec<Bed>, ReadError> {
-        drop((by, hospital));
-        Err(ReadError::NotFound)
+        access::check(by, Action::ReadBeds)?;
+        let hospital = self.0.named_or_own(by, hospital)?;
+        Ok(self.0.store.beds(&hospital).await?)
     }
 }

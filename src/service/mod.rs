@@ -7,23 +7,30 @@
 mod alerts;
 mod beds;
 mod error;
+mod locks;
 mod once;
+mod patients;
 mod predictions;
 mod risk;
 mod rooms;
 mod staff;
 mod triage;
+mod vitals;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::bed::CapacityPolicy;
-use crate::domain::limiter::AlertLimit;
+use crate::domain::limiter::{AlertLimit, AlertLimiter};
 use crate::domain::risk::RiskPolicy;
+use crate::domain::{HospitalId, Timestamp};
 use crate::emitter::Emitter;
 use crate::ports::Store;
 use crate::telemetry::Metrics;
+
+use locks::KeyedLocks;
+use patients::Patients;
 
 pub use alerts::{AlertRaised, Alerts, HistoryRequest, HospitalAlert, PatientAlert};
 pub use beds::{BedChange, BedSaved, Beds};
@@ -91,6 +98,9 @@ impl Services {
         settings: Settings,
     ) -> (Self, PredictionWorker) {
         let core = Arc::new(Core {
+            patients: Patients::new(settings.patients_cached, settings.patients_cached_for),
+            limiter: Mutex::new(AlertLimiter::new(settings.alert_limit)),
+            boards: KeyedLocks::new(),
             store,
             emitter,
             clock,
@@ -118,6 +128,24 @@ struct Core {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     settings: Settings,
+    patients: Patients,
+    limiter: Mutex<AlertLimiter>,
+    /// Held while a hospital's beds change: on one node nobody has to decide twice.
+    boards: KeyedLocks<HospitalId>,
+}
+
+/// How often a decision is made again because somebody else changed what it was made on.
+const DECISIONS: usize = 8;
+
+impl Core {
+    fn limiter(&self) -> MutexGuard<'_, AlertLimiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present, later than `previous` by at least a microsecond: what replaces it must be told apart from it.
+    fn now_after(&self, previous: Timestamp) -> Timestamp {
+        self.clock.now().max(previous.plus(Duration::from_micros(1)))
+    }
 }
 
 /// What a request does to a field that is kept.

@@ -1,4 +1,11 @@
-//! Requests that have their effect once (`Idempotency-Key`).
+//! Committing what a use case decided; once, where the request has an `Idempotency-Key`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Core, WriteError};
+use crate::emitter::{Durability, Emitted};
+use crate::ports::{Append, Once};
 
 /// The `Idempotency-Key` of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,4 +16,53 @@ pub struct OnceKey {
     pub key: String,
     /// SHA-256 of the request's body.
     pub fingerprint: [u8; 32],
+}
+
+/// What was answered, and whether it happened now.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Settled<T> {
+    /// It is committed and on its way.
+    Now(T),
+    /// It was asked before under the same key: this is the answer of then, and nothing happened now.
+    Before(T),
+}
+
+impl<T> Settled<T> {
+    pub(super) fn into_outcome(self) -> T {
+        match self {
+            Self::Now(outcome) | Self::Before(outcome) => outcome,
+        }
+    }
+}
+
+impl Core {
+    /// Commits the append and answers `outcome`, or what was answered to the same request before.
+    ///
+    /// # Errors
+    /// [`WriteError::Contended`] where the state that the append was decided on has changed: decide again.
+    pub(super) async fn commit<T: Serialize + DeserializeOwned>(
+        &self,
+        append: Append,
+        once: Option<&OnceKey>,
+        outcome: T,
+    ) -> Result<Settled<T>, WriteError> {
+        let once = match once {
+            None => None,
+            Some(OnceKey {
+                scope,
+                key,
+                fingerprint,
+            }) => Some(Once {
+                scope: scope.clone(),
+                key: key.clone(),
+                fingerprint: *fingerprint,
+                outcome: serde_json::to_string(&outcome)?,
+                at: self.clock.now(),
+            }),
+        };
+        match self.emitter.emit(Append { once, ..append }).await? {
+            Emitted::Now(Durability::Committed | Durability::Spooled) => Ok(Settled::Now(outcome)),
+            Emitted::Before(json) => Ok(Settled::Before(serde_json::from_str(&json)?)),
+        }
+    }
 }

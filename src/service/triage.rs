@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Core, OnceKey, ReadError, WriteError};
-use crate::domain::access::Identity;
+use super::once::Settled;
+use super::patients::Placement;
+use super::{Change, Core, DECISIONS, OnceKey, Problem, ReadError, WriteError};
+use crate::domain::access::{self, Action, Denied, Identity, Reach};
 use crate::domain::triage::{TriageCase, TriageStatus};
-use crate::domain::{EventId, FreeForm, HospitalId, PatientId, TriageId};
+use crate::domain::{EventId, FreeForm, HospitalId, PatientId, Timestamp, TriageId};
+use crate::ports::{Append, StateChange, TriageFilter, TriageHospital};
 
 /// `POST /api/triage`.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,31 +74,206 @@ impl Triage {
     /// # Errors
     /// [`WriteError::AlreadyExists`] where there is a case of that id.
     pub async fn open(&self, by: &Identity, case: NewTriage, once: Option<OnceKey>) -> Result<TriageSaved, WriteError> {
-        drop((by, case, once));
-        Err(WriteError::Busy)
+        access::check(by, Action::WriteTriage)?;
+        match self.insert(&by.reach(), case, once.as_ref()).await {
+            // Nothing else can be in the way of a case that expects nothing.
+            Err(WriteError::Contended) => Err(WriteError::AlreadyExists),
+            outcome => outcome,
+        }
     }
 
     /// Moves a case on, or opens it under this id (`PUT`): then `status` and `patient_id` must be there.
     pub async fn put(&self, by: &Identity, id: TriageId, change: TriageChange) -> Result<TriageSaved, WriteError> {
-        drop((by, id, change));
-        Err(WriteError::Busy)
+        access::check(by, Action::WriteTriage)?;
+        self.change(by, id, change, true).await
     }
 
     /// Moves a case on (`PATCH`); one that is not there is not found.
     pub async fn patch(&self, by: &Identity, id: TriageId, change: TriageChange) -> Result<TriageSaved, WriteError> {
-        drop((by, id, change));
-        Err(WriteError::Busy)
+        access::check(by, Action::WriteTriage)?;
+        self.change(by, id, change, false).await
+    }
+
+    async fn change(
+        &self,
+        by: &Identity,
+        id: TriageId,
+        change: TriageChange,
+        may_open: bool,
+    ) -> Result<TriageSaved, WriteError> {
+        let reach = by.reach();
+        for _ in 0..DECISIONS {
+            let decided = match self.0.store.triage_case(&id).await? {
+                Some(kept) => self.replace(&reach, kept, change.clone()).await,
+                None if may_open => self.insert(&reach, change.clone().into_new(id.clone())?, None).await,
+                None => return Err(WriteError::NotFound),
+            };
+            match decided {
+                Err(WriteError::Contended) => {}
+                decided => return decided,
+            }
+        }
+        Err(WriteError::Contended)
+    }
+
+    async fn insert(&self, reach: &Reach, new: NewTriage, once: Option<&OnceKey>) -> Result<TriageSaved, WriteError> {
+        let core = &self.0;
+        let (placement, known) = self
+            .place(reach, new.patient_id.as_ref(), new.hospital_id.as_ref())
+            .await?;
+        let now = core.clock.now();
+        let case = TriageCase {
+            triage_id: match new.triage_id {
+                Some(id) => id,
+                None => assigned_id()?,
+            },
+            patient_id: new.patient_id,
+            hospital_id: new.hospital_id.or(known).or_else(|| reach.own_hospital().cloned()),
+            status: new.status,
+            extra: new.extra.without(&TriageCase::RESERVED),
+            created_at: now,
+            updated_at: now,
+        };
+        self.save(case, None, placement, once).await
+    }
+
+    async fn replace(&self, reach: &Reach, kept: TriageCase, change: TriageChange) -> Result<TriageSaved, WriteError> {
+        reach.check_belonging(kept.hospital_id.as_ref())?;
+        let patient_id = change.patient_id.clone().over(kept.patient_id);
+        // A case of a patient who was transferred meanwhile can still be moved on: only who names the patient or the
+        // hospital says something about where the patient belongs.
+        let says_where = change.hospital_id.is_some() || change.patient_id != Change::Keep;
+        let placed = patient_id.as_ref().filter(|_| says_where);
+        let (placement, known) = self.place(reach, placed, change.hospital_id.as_ref()).await?;
+
+        let mut extra = kept.extra;
+        extra.merge(change.extra.without(&TriageCase::RESERVED));
+        let case = TriageCase {
+            triage_id: kept.triage_id,
+            patient_id,
+            hospital_id: change.hospital_id.or(kept.hospital_id).or(known),
+            status: change.status.unwrap_or(kept.status),
+            extra,
+            created_at: kept.created_at,
+            updated_at: self.0.now_after(kept.updated_at),
+        };
+        self.save(case, Some(kept.updated_at), placement, None).await
+    }
+
+    /// Where the patient belongs from now on, and what is known of it.
+    async fn place(
+        &self,
+        reach: &Reach,
+        patient: Option<&PatientId>,
+        posted: Option<&HospitalId>,
+    ) -> Result<(Option<Placement>, Option<HospitalId>), WriteError> {
+        if let Some(patient) = patient {
+            let placement = self.0.place(reach, patient, posted).await?;
+            let known = placement.hospital.clone();
+            return Ok((Some(placement), known));
+        }
+        if let Some(hospital) = posted {
+            reach.check_hospital(hospital)?;
+        }
+        Ok((None, None))
+    }
+
+    async fn save(
+        &self,
+        case: TriageCase,
+        expected: Option<Timestamp>,
+        placement: Option<Placement>,
+        once: Option<&OnceKey>,
+    ) -> Result<TriageSaved, WriteError> {
+        let is_new = expected.is_none();
+        let event_id = EventId::new();
+        let mut events = vec![Arc::new(case.updated(event_id)?)];
+        if is_new {
+            events.extend(case.opened(EventId::new())?.map(Arc::new));
+        }
+        let moved = placement.as_ref().and_then(Placement::change);
+        let saved = StateChange::Triage {
+            case: case.clone(),
+            expected,
+        };
+        let append = Append {
+            events,
+            changes: moved.into_iter().chain([saved]).collect(),
+            once: None,
+        };
+        let settled = self
+            .0
+            .commit(append, once, TriageSaved { case, event_id, is_new })
+            .await?;
+        if let (Settled::Now(_), Some(placement)) = (&settled, placement) {
+            self.0.settle(placement);
+        }
+        Ok(settled.into_outcome())
     }
 
     /// One case. A case that they may not see is not found.
     pub async fn case(&self, by: &Identity, id: &TriageId) -> Result<TriageCase, ReadError> {
-        drop((by, id));
-        Err(ReadError::NotFound)
+        access::check(by, Action::ReadTriage)?;
+        let case = self.0.store.triage_case(id).await?.ok_or(ReadError::NotFound)?;
+        by.reach()
+            .check_belonging(case.hospital_id.as_ref())
+            .or(Err(ReadError::NotFound))?;
+        Ok(case)
     }
 
-    /// Cases, the one that waits longest first, as far as they may be seen.
+    /// Cases, the one that waits longest first, as far as they may be seen. Without a hospital: the asker's own, and those
+    /// that belong to none, which nobody else would see.
     pub async fn list(&self, by: &Identity, request: TriageRequest) -> Result<Vec<TriageCase>, ReadError> {
-        drop((by, request));
-        Err(ReadError::NotFound)
+        access::check(by, Action::ReadTriage)?;
+        let reach = by.reach();
+        let hospital = match (request.hospital_id, &reach) {
+            (_, Reach::Patient(_)) => return Err(Denied::Role.into()),
+            (Some(hospital), _) => {
+                reach.check_hospital(&hospital)?;
+                TriageHospital::Only(hospital)
+            }
+            (None, Reach::Everything) => TriageHospital::Any,
+            (None, Reach::Hospital(own)) => TriageHospital::OrNone(own.clone()),
+            (None, Reach::Unassigned) => TriageHospital::None,
+        };
+        let filter = TriageFilter {
+            hospital,
+            patient_id: request.patient_id,
+            status: request.status,
+            limit: request.limit,
+        };
+        Ok(self.0.store.triage_cases(&filter).await?)
     }
+}
+
+impl TriageChange {
+    /// The case that this opens, where there is none yet.
+    fn into_new(self, id: TriageId) -> Result<NewTriage, WriteError> {
+        let mut problems = Vec::new();
+        if self.status.is_none() {
+            problems.push(Problem::new("status", "is required for a new case"));
+        }
+        if self.patient_id == Change::Keep {
+            problems.push(Problem::new(
+                "patient_id",
+                "is required for a new case; null if nobody knows who it is",
+            ));
+        }
+        match self.status {
+            Some(status) if problems.is_empty() => Ok(NewTriage {
+                triage_id: Some(id),
+                patient_id: self.patient_id.over(None),
+                hospital_id: self.hospital_id,
+                status,
+                extra: self.extra,
+            }),
+            Some(_) | None => Err(WriteError::Invalid(problems)),
+        }
+    }
+}
+
+/// A UUIDv7, which sorts by time as events do.
+fn assigned_id() -> Result<TriageId, WriteError> {
+    let unusable = |_| WriteError::Invalid(vec![Problem::new("triage_id", "could not be assigned; send one")]);
+    TriageId::parse(&EventId::new().to_string()).map_err(unusable)
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Bed, BedStatus};
-use crate::domain::WardName;
+use crate::domain::alert::{HospitalAlert, HospitalAlertType};
+use crate::domain::{Event, EventId, FreeForm, HospitalId, Timestamp, WardName};
 
 /// A hospital's beds, counted; the aggregate that capacity is decided on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,6 +124,59 @@ pub struct Crossing {
     pub occupancy: Occupancy,
     /// Whether it has become full.
     pub is_full: bool,
+}
+
+impl Crossing {
+    /// The `hospital_alert` of type `capacity` that tells it.
+    ///
+    /// # Errors
+    /// If the payload cannot be JSON.
+    pub fn alert(&self, id: EventId, hospital: &HospitalId, at: Timestamp) -> Result<Event, serde_json::Error> {
+        let Occupancy { taken, usable } = self.occupancy;
+        let (scope, ward) = match &self.scope {
+            CapacityScope::Hospital => ("hospital", None),
+            CapacityScope::Ward(ward) => ("ward", Some(ward)),
+        };
+        let place = ward.map(|ward| format!(" in ward {ward}")).unwrap_or_default();
+        let what = if self.is_full {
+            "Capacity reached"
+        } else {
+            "Capacity available again"
+        };
+        let message = format!(
+            "{what}{place}: {taken} of {usable} beds taken ({} %)",
+            self.occupancy.percent()
+        );
+        let data = FreeForm::of(&Told {
+            scope,
+            ward,
+            state: if self.is_full { "reached" } else { "available" },
+            taken_beds: taken,
+            usable_beds: usable,
+            occupancy: (self.occupancy.share() * 10_000.0).round() / 10_000.0,
+        })?;
+        let alert_type = HospitalAlertType::Capacity;
+        HospitalAlert {
+            id,
+            hospital_id: hospital,
+            alert_type,
+            message: Some(&message),
+            data: &data,
+            at,
+        }
+        .event()
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ward: Option<&'a WardName>,
+    state: &'static str,
+    taken_beds: u32,
+    usable_beds: u32,
+    occupancy: f64,
 }
 
 /// What a changed bed does to its hospital's board.
@@ -375,6 +429,37 @@ mod tests {
             is_full: false,
         };
         assert_eq!(moved, [cleared]);
+    }
+
+    #[test]
+    fn a_crossing_is_told_with_its_figures() {
+        let json = |scope, taken, is_full| {
+            let crossing = Crossing {
+                scope,
+                occupancy: Occupancy { taken, usable: 10 },
+                is_full,
+            };
+            let event = crossing.alert(
+                EventId::new(),
+                &HospitalId::parse("H1").unwrap(),
+                Timestamp::from_micros(0),
+            );
+            event.unwrap().payload.as_json().to_owned()
+        };
+
+        let ward = json(CapacityScope::Ward(ward("ICU 2")), 9, true);
+        let hospital = json(CapacityScope::Hospital, 8, false);
+
+        assert!(
+            ward.starts_with(r#"{"alert_type":"capacity","hospital_id":"H1","timestamp":"#),
+            "{ward}"
+        );
+        assert!(ward.contains(
+            r#""message":"Capacity reached in ward ICU 2: 9 of 10 beds taken (90 %)","scope":"ward","ward":"ICU 2","state":"reached","taken_beds":9,"usable_beds":10,"occupancy":0.9,"#
+        ), "{ward}");
+        assert!(hospital.contains(
+            r#""message":"Capacity available again: 8 of 10 beds taken (80 %)","scope":"hospital","state":"available""#
+        ), "{hospital}");
     }
 
     #[test]
