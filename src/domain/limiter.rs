@@ -24,7 +24,7 @@ impl Default for AlertLimit {
     fn default() -> Self {
         Self {
             alerts: 10,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
         }
     }
 }
@@ -182,7 +182,7 @@ mod tests {
     fn limiter(alerts: u32) -> AlertLimiter {
         let mut limiter = AlertLimiter::new(AlertLimit {
             alerts,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
         });
         limiter.seed(patient("P1"), &[], START);
         limiter
@@ -272,7 +272,7 @@ mod tests {
     fn a_window_goes_on_from_what_was_emitted_before_a_restart() {
         let mut limiter = AlertLimiter::new(AlertLimit {
             alerts: 2,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
         });
         limiter.seed(
             patient("P1"),

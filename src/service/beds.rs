@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::once::Settled;
 use super::patients::Placement;
+use super::staff::named_or_own;
 use super::{Change, Core, DECISIONS, Problem, ReadError, WriteError};
 use crate::domain::access::{self, Action, Identity, Reach};
 use crate::domain::bed::{Bed, BedStatus, Floor};
@@ -195,7 +196,7 @@ impl Beds {
     /// A hospital's beds, the asker's own where none is named; by ward and id.
     pub async fn list(&self, by: &Identity, hospital: Option<HospitalId>) -> Result<Vec<Bed>, ReadError> {
         access::check(by, Action::ReadBeds)?;
-        let hospital = self.0.named_or_own(by, hospital)?;
+        let hospital = named_or_own(by, hospital)?;
         Ok(self.0.store.beds(&hospital).await?)
     }
 }

@@ -19,7 +19,7 @@ impl<K: Hash + Eq + Send + Sync + Clone + 'static> KeyedLocks<K> {
         Self(
             Cache::builder()
                 .max_capacity(16_384)
-                .time_to_idle(Duration::from_secs(60))
+                .time_to_idle(Duration::from_mins(1))
                 .build(),
         )
     }

@@ -64,7 +64,7 @@ impl Default for Settings {
             alert_limit: AlertLimit::default(),
             capacity: CapacityPolicy::default(),
             patients_cached: 100_000,
-            patients_cached_for: Duration::from_secs(60),
+            patients_cached_for: Duration::from_mins(1),
         }
     }
 }

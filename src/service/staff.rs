@@ -99,24 +99,22 @@ impl Staff {
     /// Who is available now in a hospital, the asker's own where none is named; those longest available first.
     pub async fn available(&self, by: &Identity, hospital: Option<HospitalId>) -> Result<Vec<StaffMember>, ReadError> {
         access::check(by, Action::ReadStaff)?;
-        let hospital = self.0.named_or_own(by, hospital)?;
+        let hospital = named_or_own(by, hospital)?;
         Ok(self.0.store.available_staff(&hospital).await?)
     }
 }
 
-impl Core {
-    /// The hospital that a read is about: the one it names, or the asker's own.
-    pub(super) fn named_or_own(&self, by: &Identity, named: Option<HospitalId>) -> Result<HospitalId, ReadError> {
-        let required = || {
-            ReadError::Invalid(vec![Problem::new(
-                "hospital_id",
-                "is required: the token does not say it",
-            )])
-        };
-        let hospital = named.or_else(|| by.hospital_id.clone()).ok_or_else(required)?;
-        by.reach().check_hospital(&hospital)?;
-        Ok(hospital)
-    }
+/// The hospital that a read is about: the one it names, or the asker's own.
+pub(super) fn named_or_own(by: &Identity, named: Option<HospitalId>) -> Result<HospitalId, ReadError> {
+    let required = || {
+        ReadError::Invalid(vec![Problem::new(
+            "hospital_id",
+            "is required: the token does not say it",
+        )])
+    };
+    let hospital = named.or_else(|| by.hospital_id.clone()).ok_or_else(required)?;
+    by.reach().check_hospital(&hospital)?;
+    Ok(hospital)
 }
 
 fn staff_type_of(role: Role) -> Option<StaffType> {

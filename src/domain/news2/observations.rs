@@ -19,7 +19,7 @@ pub enum Given<T> {
 pub struct Observations {
     /// Respirations per minute.
     pub respiratory_rate: Given<f64>,
-    /// SpO2, in percent.
+    /// `SpO2`, in percent.
     pub oxygen_saturation: Given<f64>,
     /// 1, or 2 for hypercapnic respiratory failure with a prescribed target of 88–92 %. 1 where it is left out.
     pub oxygen_saturation_scale: Given<f64>,
@@ -108,13 +108,13 @@ impl Observations {
         let respiratory_rate = faults.take("respiratory_rate", count(&self.respiratory_rate, 1, 80, "per minute"));
         let oxygen_saturation = faults.take("oxygen_saturation", count(&self.oxygen_saturation, 30, 100, "%"));
         let scale = faults.take("oxygen_saturation_scale", scale(&self.oxygen_saturation_scale));
-        let on_oxygen = faults.take("supplemental_oxygen", flag(&self.supplemental_oxygen));
+        let on_oxygen = faults.take("supplemental_oxygen", flag(self.supplemental_oxygen));
         let systolic_bp = self.systolic(&mut faults);
         let heart_rate = faults.take("heart_rate", count(&self.heart_rate, 10, 300, "per minute"));
         let consciousness = faults.take("consciousness", consciousness(&self.consciousness));
         let temperature_tenths = faults.take("temperature", temperature(&self.temperature));
         faults.take("age", age(&self.age));
-        faults.take("pregnant", not_pregnant(&self.pregnant));
+        faults.take("pregnant", not_pregnant(self.pregnant));
 
         let vitals = (|| {
             Some(Vitals {
@@ -190,18 +190,17 @@ fn plausible(value: f64, from: i32, to: i32, unit: &'static str) -> Result<i32, 
 
 fn scale(given: &Given<f64>) -> Result<SpO2Scale, FaultReason> {
     match given {
-        Given::Nothing => Ok(SpO2Scale::One),
-        Given::Value(1.0) => Ok(SpO2Scale::One),
+        Given::Nothing | Given::Value(1.0) => Ok(SpO2Scale::One),
         Given::Value(2.0) => Ok(SpO2Scale::Two),
         Given::Unreadable | Given::Value(_) => Err(FaultReason::NoSuchScale),
     }
 }
 
-fn flag(given: &Given<bool>) -> Result<bool, FaultReason> {
+fn flag(given: Given<bool>) -> Result<bool, FaultReason> {
     match given {
         Given::Nothing => Ok(false),
         Given::Unreadable => Err(FaultReason::NotABool),
-        Given::Value(value) => Ok(*value),
+        Given::Value(value) => Ok(value),
     }
 }
 
@@ -270,7 +269,6 @@ fn temperature(given: &Given<f64>) -> Result<i32, FaultReason> {
 
 fn age(given: &Given<f64>) -> Result<(), FaultReason> {
     match given {
-        Given::Nothing => Ok(()),
         Given::Unreadable => Err(FaultReason::NotANumber),
         Given::Value(years) if !(0.0..=150.0).contains(years) => Err(FaultReason::Implausible {
             from: 0,
@@ -278,11 +276,11 @@ fn age(given: &Given<f64>) -> Result<(), FaultReason> {
             unit: "years",
         }),
         Given::Value(years) if *years < 16.0 => Err(FaultReason::Child),
-        Given::Value(_) => Ok(()),
+        Given::Nothing | Given::Value(_) => Ok(()),
     }
 }
 
-fn not_pregnant(given: &Given<bool>) -> Result<(), FaultReason> {
+fn not_pregnant(given: Given<bool>) -> Result<(), FaultReason> {
     if flag(given)? {
         Err(FaultReason::Pregnant)
     } else {
@@ -292,18 +290,8 @@ fn not_pregnant(given: &Given<bool>) -> Result<(), FaultReason> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chart::NORMAL;
     use super::*;
-
-    const NORMAL: Vitals = Vitals {
-        respiratory_rate: 16,
-        oxygen_saturation: 98,
-        scale: SpO2Scale::One,
-        on_oxygen: false,
-        systolic_bp: 120,
-        heart_rate: 70,
-        consciousness: Consciousness::Alert,
-        temperature_tenths: 370,
-    };
 
     fn normal() -> Observations {
         Observations {
@@ -353,10 +341,10 @@ mod tests {
         type Set = fn(&mut Observations, f64);
         let fields: [(&str, f64, f64, Set); 4] = [
             ("respiratory_rate", 1.0, 80.0, |o, v| {
-                o.respiratory_rate = Given::Value(v)
+                o.respiratory_rate = Given::Value(v);
             }),
             ("oxygen_saturation", 30.0, 100.0, |o, v| {
-                o.oxygen_saturation = Given::Value(v)
+                o.oxygen_saturation = Given::Value(v);
             }),
             ("systolic_bp", 30.0, 300.0, |o, v| o.systolic_bp = Given::Value(v)),
             ("heart_rate", 10.0, 300.0, |o, v| o.heart_rate = Given::Value(v)),
