@@ -5,12 +5,30 @@
 //! rooms and `backlog` closes it when it no longer takes that. It refuses to know where events come from and how they are
 //! stored: it reads a bus and a store through [`crate::ports`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod backlog;
+mod delivery;
+mod events;
+mod expiry;
+mod handlers;
+mod handshake;
+mod hub;
+mod member;
+mod receipts;
+pub mod recovery;
+mod rooms;
+mod transport;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler as _;
+use socketioxide::socket::DisconnectReason;
+use socketioxide::{SocketIo, TransportType};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
@@ -18,6 +36,25 @@ use crate::domain::Room;
 use crate::domain::access::Identity;
 use crate::ports::{Connections, Positioned, SocketStatus, Store, StoreError};
 use crate::telemetry::Metrics;
+use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
+use handshake::Rejection;
+use hub::Hub;
+use member::{Card, Ending, Member};
+use recovery::{Beginning, Gap};
+use rooms::Form;
+use transport::{ConnGuard, Engine};
+
+/// Packets that the library queues for a socket before it refuses one. It never gets there: `backlog` bounds what waits,
+/// and the queue takes memory only for what is in it.
+const ENDLESS: usize = 1 << 30;
+/// How often housekeeping looks at tokens and receipts.
+const HOUSEKEEPING: Duration = Duration::from_millis(250);
+/// How long sockets get to take what is queued for them before they are closed for good.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_millis(1_500);
+/// How long a socket waits for delivery to begin.
+const BEGINNING: Duration = Duration::from_secs(10);
 
 /// How sockets are kept.
 #[derive(Clone, Debug)]
@@ -58,7 +95,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(60),
+            ping_timeout: Duration::from_mins(1),
             max_message_bytes: 1_000_000,
             allow_polling: true,
             allow_websocket: true,
@@ -67,7 +104,7 @@ impl Default for Settings {
             max_rooms: 256,
             events_per_second: 50,
             events_burst: 100,
-            token_grace: Duration::from_secs(60),
+            token_grace: Duration::from_mins(1),
             slow_client_events: 4_096,
             slow_client_bytes: 16 * 1024 * 1024,
             backlog_bytes: 512 * 1024 * 1024,
@@ -104,31 +141,175 @@ pub struct Deps {
 
 /// The sockets of this node. Clones are handles on the same.
 #[derive(Clone)]
-pub struct SocketServer {}
+pub struct SocketServer {
+    hub: Arc<Hub>,
+    io: SocketIo,
+}
 
-/// The routes for `/socket.io/`, and the server behind them. Sockets hear of events once [`SocketServer::deliver`] runs.
-pub fn new(_deps: Deps) -> (axum::Router, SocketServer) {
-    (axum::Router::new(), SocketServer {})
+/// The routes for `/socket.io/`, and the server behind them. Sockets are let in and hear of events once
+/// [`SocketServer::deliver`] runs.
+pub fn new(deps: Deps) -> (axum::Router, SocketServer) {
+    let hub = Hub::new(deps);
+    let settings = &hub.settings;
+    let (service, io) = SocketIo::builder()
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .connect_timeout(settings.connect_timeout)
+        .max_payload(settings.max_message_bytes as u64)
+        .ws_max_message_size(settings.max_message_bytes)
+        .ws_max_frame_size(settings.max_message_bytes)
+        .ws_read_buffer_size(1_024)
+        .max_buffer_size(ENDLESS)
+        .transports([TransportType::Polling, TransportType::Websocket])
+        .build_with_inner_svc(axum::Router::new());
+    let at_door = Arc::clone(&hub);
+    let middleware = move |socket: SocketRef, TryData(auth): TryData<Value>| let_in(at_door, socket, auth.unwrap_or_default());
+    io.ns("/", welcome.with(middleware));
+    let router = transport::router(Arc::new(Engine::new(service)), Arc::clone(&hub.registry), settings);
+    (router, SocketServer { hub, io })
+}
+
+/// Before CONNECT is answered: who is it, and what does it come back for?
+async fn let_in(hub: Arc<Hub>, socket: SocketRef, auth: Value) -> Result<(), Rejection> {
+    let request = socket.req_parts();
+    let Some(guard) = request.extensions.get::<Arc<ConnGuard>>() else {
+        tracing::error!("a socket has no connection of ours");
+        return Err(Rejection::Unavailable);
+    };
+    let authenticated = handshake::authenticate(&hub.authenticator, request, &auth, hub.clock.now())?;
+    // Positions mean nothing before delivery knows where the log ends.
+    if tokio::time::timeout(BEGINNING, hub.recent.begun()).await.is_err() {
+        return Err(Rejection::Unavailable);
+    }
+    let understands = handshake::understands_recovery(request, &auth);
+    let card = Card {
+        conn: Arc::clone(&guard.conn),
+        sid: socket.id,
+        identity: authenticated.identity,
+        expires_at: authenticated.expires_at,
+        form: Form::Plain,
+    };
+    let Beginning { member, gap } = recovery::begin(&hub, card, understands, &auth).await;
+    hub.expiries.add(&member);
+    handlers::register(&socket, &member);
+    let leaving = Arc::clone(&member);
+    socket.on_disconnect(move |_: SocketRef, reason: DisconnectReason| {
+        leaving.depart(match reason {
+            DisconnectReason::ClientNSDisconnect => Ending::Goodbye,
+            DisconnectReason::TransportClose
+            | DisconnectReason::MultipleHttpPollingError
+            | DisconnectReason::PacketParsingError
+            | DisconnectReason::TransportError
+            | DisconnectReason::HeartbeatTimeout
+            | DisconnectReason::ServerNSDisconnect
+            | DisconnectReason::ClosingServer => Ending::Lost,
+        });
+        std::future::ready(())
+    });
+    socket.extensions.insert(Arrival { member, gap });
+    Ok(())
+}
+
+/// What the middleware leaves for the connect handler.
+#[derive(Clone)]
+struct Arrival {
+    member: Arc<Member>,
+    gap: Option<Gap>,
+}
+
+/// After CONNECT was answered.
+async fn welcome(socket: SocketRef) {
+    let Some(Arrival { member, gap }) = socket.extensions.get::<Arrival>() else { return };
+    if !member.start() {
+        return;
+    }
+    let timestamp = member.hub.clock.now();
+    let connected = Connected { status: "connected", sid: member.sid.as_str(), timestamp };
+    let mut told = socket.emit(CONNECTION_RESPONSE, &connected).is_ok();
+    if let Some(Gap { since }) = gap {
+        told &= socket.emit(RECOVERY_GAP, &RecoveryGap { since, timestamp }).is_ok();
+    }
+    if !told {
+        tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was welcomed");
+    }
+    member.take_requests();
+    if member.is_catching_up() && recovery::replay_session(&member, &socket).await.is_err() {
+        tracing::debug!(conn.id = member.conn.id, "a client went away before it had got what it came back for");
+    }
 }
 
 impl SocketServer {
     /// Tells sockets what the bus says, in its order, until the bus ends; looks after slow clients, expired tokens and
     /// sessions meanwhile. Called once.
-    pub async fn deliver(self, mut events: mpsc::Receiver<Positioned>) {
-        while events.recv().await.is_some() {}
+    pub async fn deliver(self, events: mpsc::Receiver<Positioned>) {
+        delivery::begin(&self.hub).await;
+        let mut others = tokio::task::JoinSet::new(); // aborted when this ends
+        let hub = Arc::clone(&self.hub);
+        others.spawn(async move { hub.sessions.run(&*hub.store).await });
+        let hub = Arc::clone(&self.hub);
+        others.spawn(async move { sweep(&hub).await });
+        let (hub, io) = (Arc::clone(&self.hub), self.io.clone());
+        others.spawn(async move { keep_house(&hub, &io).await });
+        let hub = Arc::clone(&self.hub);
+        others.spawn(async move { keep_sessions(&hub).await });
+
+        delivery::run(&self.hub, &self.io, events).await;
+        self.hub.receipts.write(&*self.hub.store).await;
     }
 
-    /// Closes every connection so that stock clients reconnect (`transport close`), and refuses new ones. Takes a second
-    /// or two at most.
-    pub async fn close(&self) {}
+    /// Closes every connection so that stock clients reconnect (`transport close`), and refuses new ones. Takes two seconds
+    /// at most.
+    pub async fn close(&self) {
+        self.hub.registry.refuse();
+        tokio::time::sleep(LAST_WORDS).await;
+        self.hub.registry.cut_all();
+        if tokio::time::timeout(CLOSING, self.hub.registry.empty()).await.is_err() {
+            tracing::warn!("some connections did not close in time");
+        }
+    }
+}
+
+async fn sweep(hub: &Hub) {
+    let mut backlog = backlog::Backlog::default();
+    let mut ticks = every(backlog::EVERY);
+    loop {
+        ticks.tick().await;
+        backlog.sweep(hub);
+    }
+}
+
+async fn keep_house(hub: &Hub, io: &SocketIo) {
+    let mut ticks = every(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        expiry::tick(hub, io, hub.clock.now());
+        hub.receipts.write(&*hub.store).await;
+    }
+}
+
+async fn keep_sessions(hub: &Hub) {
+    let mut upkeep = recovery::Upkeep::new();
+    let mut ticks = every(recovery::Upkeep::EVERY);
+    loop {
+        ticks.tick().await;
+        upkeep.tick(hub).await;
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 #[async_trait]
 impl Connections for SocketServer {
     async fn status(&self) -> SocketStatus {
-        SocketStatus {
-            active_connections: 0,
-            rooms: BTreeMap::new(),
-        }
+        SocketStatus { active_connections: self.hub.members.connected(), rooms: self.hub.rooms.members() }
     }
+}
+
+/// Locks, whatever happened to others under this lock: what it guards is consistent after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,105 @@
+//! From the bus to the sockets: every event to the members of its rooms, once each, in the bus's order.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use socketioxide::{BroadcastError, SocketError, SocketIo};
+use tokio::sync::mpsc;
+
+use super::backlog;
+use super::hub::Hub;
+use super::rooms::{Form, Tally};
+use crate::domain::{Event, Position, RoomName};
+use crate::ports::Positioned;
+
+/// Delivers until the bus ends.
+pub(super) async fn run(hub: &Hub, io: &SocketIo, mut events: mpsc::Receiver<Positioned>) {
+    while let Some(event) = events.recv().await {
+        deliver(hub, io, event).await;
+        // Writers run between two events, however many wait.
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn deliver(hub: &Hub, io: &SocketIo, positioned: Positioned) {
+    let _gate = hub.gate.lock().await;
+    // What was published twice, because the first time could not be noted, was delivered already.
+    if !hub.recent.push(positioned.clone()) {
+        return;
+    }
+    let Positioned { position, event } = positioned;
+    let rooms = hub.rooms.of(&event.rooms);
+    if rooms.is_empty() {
+        return;
+    }
+    let payload: &RawValue = match serde_json::from_str(event.payload.as_json()) {
+        Ok(payload) => payload,
+        Err(error) => {
+            tracing::error!(event.id = %event.id, event.name = %event.name, %error, "an event's payload is not JSON; nobody was told");
+            return;
+        }
+    };
+    let bytes = wire_size(&event);
+    for (_, tally) in &rooms {
+        tally.note_sent(bytes);
+    }
+    let plain = fan_out(hub, io, &event, &rooms, Form::Plain, &(payload,)).await;
+    let positioned = fan_out(hub, io, &event, &rooms, Form::Positioned, &(payload, position)).await;
+    hub.metrics.deliveries.inc_by((plain + positioned) as u64);
+    hub.receipts.delivered(&event, plain + positioned);
+}
+
+/// Sends one form to the sockets that get it; to how many.
+async fn fan_out<T: serde::Serialize + Sync>(
+    hub: &Hub,
+    io: &SocketIo,
+    event: &Event,
+    rooms: &[(&RoomName, Arc<Tally>)],
+    form: Form,
+    arguments: &T,
+) -> usize {
+    let live = rooms.iter().filter(|(_, tally)| tally.live_members(form) > 0);
+    let names: Vec<String> = live.clone().map(|(room, _)| form.room(room)).collect();
+    let Some(root) = io.of("/").filter(|_| !names.is_empty()) else { return 0 };
+    let count = match names.len() {
+        1 => live.map(|(_, tally)| tally.live_members(form)).sum(),
+        // Who is in several of them counts once.
+        _ => root.clone().within(names.clone()).sockets().len(),
+    };
+    match root.within(names).emit(event.name.as_str(), arguments).await {
+        Ok(()) => {}
+        Err(BroadcastError::Socket(errors)) => {
+            // A closed socket is on its way out and recovers if it returns.
+            let full = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
+            if full > 0 {
+                tracing::error!(event.id = %event.id, sockets = full, "queues were full; cutting off who is held up");
+                backlog::cut_held_up_in(hub, &event.rooms);
+            }
+        }
+        Err(error) => {
+            tracing::error!(event.id = %event.id, error = &error as &dyn std::error::Error, "an event could not be sent");
+        }
+    }
+    count
+}
+
+/// About how many bytes the event takes on the wire.
+pub(super) fn wire_size(event: &Event) -> u64 {
+    const AROUND: usize = 32; // `42["",,"1763679000123-0"]` and a frame's header
+    (event.payload.as_json().len() + event.name.as_str().len() + AROUND) as u64
+}
+
+/// Where delivery stands when it begins: what was published before is in the store.
+pub(super) async fn begin(hub: &Hub) {
+    const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
+    let last: Position = loop {
+        match hub.store.last_position().await {
+            Ok(position) => break position,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not read where the log ends; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    hub.recent.begin(last);
+}

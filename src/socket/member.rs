@@ -1,0 +1,353 @@
+//! A socket in the namespace: who it is, which rooms it is in, and what it is owed.
+//!
+//! Everything that changes its rooms does so here and under one lock, so that a join that comes after the disconnect finds
+//! the door closed instead of leaving a dead socket in a room.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use socketioxide::extract::SocketRef;
+use socketioxide::socket::Sid;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
+
+use super::handlers::Request;
+use super::hub::Hub;
+use super::lock;
+use super::recovery::Committed;
+use super::rooms::{Form, Tally};
+use super::transport::Conn;
+use crate::domain::access::Identity;
+use crate::domain::{Position, RoomName, Timestamp};
+use crate::ports::{Session, SessionChange};
+
+/// How a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It may come back for its session.
+    Lost,
+    /// The client said goodbye.
+    Goodbye,
+}
+
+/// Who a member is, as the handshake found out.
+pub(super) struct Card {
+    pub(super) conn: Arc<Conn>,
+    pub(super) sid: Sid,
+    pub(super) identity: Identity,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) form: Form,
+}
+
+/// One socket.
+pub(super) struct Member {
+    pub(super) hub: Arc<Hub>,
+    pub(super) conn: Arc<Conn>,
+    pub(super) sid: Sid,
+    pub(super) identity: Identity,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) form: Form,
+    /// SHA-256 of the identity: who may take its session up again.
+    pub(super) owner: [u8; 32],
+    pub(super) since: Instant,
+    state: Mutex<State>,
+    /// Its requests, in the order in which they came.
+    pub(super) requests: Mutex<VecDeque<Request>>,
+    /// Held by whoever answers a request. The connect handler holds it first.
+    pub(super) turn: Arc<AsyncMutex<()>>,
+    before_start: Mutex<Option<OwnedMutexGuard<()>>>,
+    limiter: DefaultDirectRateLimiter,
+    excess: Mutex<Excess>,
+    pub(super) over: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    is_over: bool,
+    is_counted: bool,
+    /// Its rooms are not live yet: what happens in them comes by replay.
+    is_catching_up: bool,
+    rooms: BTreeMap<RoomName, Joined>,
+    /// Events and bytes that it was sent in rooms it has left.
+    sent_before: (u64, u64),
+    /// Its session. `None`: nothing is promised to it.
+    session: Option<OpenSession>,
+    /// For clients that come back with `lastEventId`: what was published after it is sent when they join.
+    resume_after: Option<Position>,
+}
+
+#[derive(Clone)]
+struct OpenSession {
+    pid: String,
+    began_at: Position,
+}
+
+struct Joined {
+    /// Everything published in the room after this is owed to it.
+    at: Position,
+    tally: Arc<Tally>,
+    /// What had been sent to the room when it went live; `None`: it has not.
+    live_since: Option<(u64, u64)>,
+}
+
+struct Excess {
+    refused: u32,
+    last: Instant,
+}
+
+/// What became of asking for one event's worth of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Admitted,
+    Refused,
+    /// It has been refused so often that it has to go.
+    Exhausted,
+}
+
+impl Member {
+    pub(super) fn new(hub: Arc<Hub>, card: Card, owner: [u8; 32]) -> Arc<Self> {
+        let quota = Quota::per_second(hub.event_rate).allow_burst(hub.event_burst);
+        let turn = Arc::new(AsyncMutex::new(()));
+        let before_start = Arc::clone(&turn).try_lock_owned().ok();
+        let Card { conn, sid, identity, expires_at, form } = card;
+        let member = Arc::new(Self {
+            hub,
+            conn,
+            sid,
+            identity,
+            expires_at,
+            form,
+            owner,
+            since: Instant::now(),
+            state: Mutex::default(),
+            requests: Mutex::default(),
+            turn,
+            before_start: Mutex::new(before_start),
+            limiter: RateLimiter::direct(quota),
+            excess: Mutex::new(Excess { refused: 0, last: Instant::now() }),
+            over: CancellationToken::new(),
+        });
+        member.hub.members.add(&member);
+        member
+    }
+
+    /// Gives it a session that begins now.
+    pub(super) fn open_session(&self, pid: String, began_at: Position) {
+        lock(&self.state).session = Some(OpenSession { pid, began_at });
+    }
+
+    /// Gives it back a session and its rooms, which are live once it has caught up.
+    pub(super) fn take_up_session(&self, session: &Session) {
+        let mut state = lock(&self.state);
+        if state.is_over {
+            return;
+        }
+        state.session = Some(OpenSession { pid: session.pid.clone(), began_at: session.began_at });
+        state.is_catching_up = true;
+        for (room, at) in &session.rooms {
+            let tally = self.hub.rooms.enter(room);
+            state.rooms.insert(room.clone(), Joined { at: *at, tally, live_since: None });
+        }
+    }
+
+    /// Has it get what was published after this position whenever it joins a room.
+    pub(super) fn resume_after(&self, position: Position) {
+        lock(&self.state).resume_after = Some(position);
+    }
+
+    pub(super) fn resumes_after(&self) -> Option<Position> {
+        lock(&self.state).resume_after
+    }
+
+    pub(super) fn is_catching_up(&self) -> bool {
+        lock(&self.state).is_catching_up
+    }
+
+    /// Counts it among the connected. Whether it still is.
+    pub(super) fn start(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.is_over {
+            return false;
+        }
+        state.is_counted = true;
+        self.hub.members.note_connected();
+        true
+    }
+
+    /// Begins to answer its requests.
+    pub(super) fn take_requests(&self) {
+        drop(lock(&self.before_start).take());
+    }
+
+    /// Whether its requests are still held back because the connect handler has not run.
+    pub(super) fn is_before_start(&self) -> bool {
+        lock(&self.before_start).is_some()
+    }
+
+    /// Asks whether it may send one event more.
+    pub(super) fn admit(&self) -> Admission {
+        if self.limiter.check().is_ok() {
+            return Admission::Admitted;
+        }
+        let mut excess = lock(&self.excess);
+        if excess.last.elapsed() > Excess::FORGIVEN_AFTER {
+            excess.refused = 0;
+        }
+        excess.last = Instant::now();
+        excess.refused += 1;
+        if excess.refused > Excess::MAX { Admission::Exhausted } else { Admission::Refused }
+    }
+
+    pub(super) fn is_in(&self, room: &RoomName) -> bool {
+        lock(&self.state).rooms.contains_key(room)
+    }
+
+    pub(super) fn room_count(&self) -> usize {
+        lock(&self.state).rooms.len()
+    }
+
+    /// Its rooms, and from where on everything published in each is owed to it.
+    pub(super) fn rooms(&self) -> BTreeMap<RoomName, Position> {
+        lock(&self.state).rooms.iter().map(|(room, joined)| (room.clone(), joined.at)).collect()
+    }
+
+    /// Enters a room, live unless it is catching up. Its session is told; the answer says when that is committed.
+    /// `owed_after` is from where on the room's events are owed to it, `at` the same for its session.
+    pub(super) fn enter(&self, socket: &SocketRef, room: &RoomName, owed_after: Position, at: Position) -> Committed {
+        let mut state = lock(&self.state);
+        if state.is_over || state.rooms.contains_key(room) {
+            return Committed::nothing();
+        }
+        let tally = self.hub.rooms.enter(room);
+        let live_since = (!state.is_catching_up).then(|| self.go_live_in(socket, room, &tally));
+        state.rooms.insert(room.clone(), Joined { at: owed_after, tally, live_since });
+        // Handed over under the lock: the store learns of changes in the order in which they were made.
+        let joined = |pid| SessionChange::Join { pid, room: room.clone(), at };
+        self.hub.sessions.save(state.session.as_ref().map(|session| joined(session.pid.clone())))
+    }
+
+    fn go_live_in(&self, socket: &SocketRef, room: &RoomName, tally: &Tally) -> (u64, u64) {
+        socket.join(self.form.room(room));
+        tally.note_live(self.form);
+        tally.sent()
+    }
+
+    /// Has all its rooms live from now on. To be called under the delivery gate.
+    pub(super) fn go_live(&self, socket: &SocketRef) {
+        let mut state = lock(&self.state);
+        state.is_catching_up = false;
+        if state.is_over {
+            return;
+        }
+        for (room, joined) in &mut state.rooms {
+            if joined.live_since.is_none() {
+                joined.live_since = Some(self.go_live_in(socket, room, &joined.tally));
+            }
+        }
+    }
+
+    /// Leaves a room; leaving one that it is not in is harmless.
+    pub(super) fn leave(&self, socket: &SocketRef, room: &RoomName) -> Committed {
+        let mut state = lock(&self.state);
+        let Some(joined) = state.rooms.remove(room) else { return Committed::nothing() };
+        if joined.live_since.is_some() {
+            socket.leave(self.form.room(room));
+        }
+        let sent = sent_since(&joined);
+        state.sent_before = (state.sent_before.0 + sent.0, state.sent_before.1 + sent.1);
+        self.hub.rooms.leave(room, &joined.tally, joined.live_since.map(|_| self.form));
+        let left = |pid| SessionChange::Leave { pid, room: room.clone() };
+        self.hub.sessions.save(state.session.as_ref().map(|session| left(session.pid.clone())))
+    }
+
+    /// Events and bytes that were sent to it in its rooms so far.
+    pub(super) fn sent(&self) -> (u64, u64) {
+        let state = lock(&self.state);
+        state.rooms.values().map(sent_since).fold(state.sent_before, |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
+    }
+
+    /// Whether it is in one of these rooms.
+    pub(super) fn is_in_any(&self, rooms: &[RoomName]) -> bool {
+        let state = lock(&self.state);
+        rooms.iter().any(|room| state.rooms.contains_key(room))
+    }
+
+    /// Its session as it should be kept, where it is known that the client has got everything up to `confirmed`.
+    pub(super) fn session(&self, confirmed: Option<Position>, now: Timestamp) -> Option<Session> {
+        let mut state = lock(&self.state);
+        if state.is_over {
+            return None;
+        }
+        if let Some(confirmed) = confirmed.filter(|_| !state.is_catching_up) {
+            for joined in state.rooms.values_mut() {
+                joined.at = joined.at.max(confirmed);
+            }
+        }
+        let OpenSession { pid, began_at } = state.session.clone()?;
+        let rooms = state.rooms.iter().map(|(room, joined)| (room.clone(), joined.at)).collect();
+        Some(Session { pid, owner: self.owner, began_at, rooms, seen_at: now })
+    }
+
+    /// Writes its session anew, in the order of its other changes.
+    pub(super) fn rewrite_session(&self, confirmed: Option<Position>, now: Timestamp) -> Committed {
+        let session = self.session(confirmed, now);
+        self.hub.sessions.save(session.map(SessionChange::Open))
+    }
+
+    /// Somebody else has taken its session up: it ends at once and leaves the session alone.
+    pub(super) fn replaced(&self) {
+        lock(&self.state).session = None;
+        self.conn.cut();
+        self.depart(Ending::Lost);
+    }
+
+    /// Takes it out of everything. Idempotent, never blocks, never panics: the library leaks a socket whose disconnect handler
+    /// does.
+    pub(super) fn depart(&self, ending: Ending) {
+        let mut state = lock(&self.state);
+        if state.is_over {
+            return;
+        }
+        state.is_over = true;
+        self.over.cancel();
+        for (room, joined) in std::mem::take(&mut state.rooms) {
+            self.hub.rooms.leave(&room, &joined.tally, joined.live_since.map(|_| self.form));
+        }
+        if let Some(OpenSession { pid, .. }) = state.session.take() {
+            self.hub.sessions.release(&pid, self);
+            let change = match ending {
+                Ending::Lost => SessionChange::Seen { pid, at: self.hub.clock.now() },
+                Ending::Goodbye => SessionChange::Forget { pid },
+            };
+            drop(self.hub.sessions.save(Some(change)));
+        }
+        self.hub.expiries.remove(self);
+        self.hub.members.remove(self, state.is_counted);
+        drop(state);
+        self.take_requests();
+        // They hold the socket, which holds their handler, which holds this.
+        drop(std::mem::take(&mut *lock(&self.requests)));
+    }
+}
+
+impl Excess {
+    /// Refusals after which a socket is closed.
+    const MAX: u32 = 500;
+    /// How long without a refusal until earlier ones are forgotten.
+    const FORGIVEN_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+}
+
+fn sent_since(joined: &Joined) -> (u64, u64) {
+    let Some((events, bytes)) = joined.live_since else { return (0, 0) };
+    let now = joined.tally.sent();
+    (now.0.saturating_sub(events), now.1.saturating_sub(bytes))
+}
+
+impl Drop for Member {
+    /// For sockets that never got as far as a disconnect handler.
+    fn drop(&mut self) {
+        self.depart(Ending::Lost);
+    }
+}

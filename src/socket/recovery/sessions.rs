@@ -1,0 +1,178 @@
+//! Sessions on their way to the store: in order, many in one commit, and who holds which.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ports::{SessionChange, SessionStore};
+use crate::socket::lock;
+use crate::socket::member::Member;
+
+/// Changes that share a commit.
+const MAX_BATCH: usize = 512;
+/// How long a change may take. A store that is slower counts as down.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Sessions whose kept state is known to be behind, at most.
+const MAX_BEHIND: usize = 100_000;
+
+/// The sessions of this node's sockets.
+pub(in crate::socket) struct Sessions {
+    queue: mpsc::UnboundedSender<Write>,
+    writes: Mutex<Option<mpsc::UnboundedReceiver<Write>>>,
+    holders: Mutex<HashMap<String, Weak<Member>>>,
+    /// Sessions of which a change could not be committed: they cannot be trusted until they are written anew.
+    behind: Mutex<HashSet<String>>,
+}
+
+struct Write {
+    change: Option<SessionChange>,
+    done: oneshot::Sender<bool>,
+}
+
+/// Whether a change of a session was committed, to be waited for.
+#[must_use]
+pub(in crate::socket) struct Committed(Option<oneshot::Receiver<bool>>);
+
+impl Committed {
+    /// There was nothing to commit.
+    pub(in crate::socket) fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// Waits for it. `false`: the store did not take it, or not in time.
+    pub(in crate::socket) async fn wait(self) -> bool {
+        match self.0 {
+            None => true,
+            Some(done) => matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(true))),
+        }
+    }
+}
+
+impl Sessions {
+    pub(in crate::socket) fn new() -> Self {
+        // Each socket has at most a handful of changes waiting: it waits for one before it makes the next.
+        let (queue, writes) = mpsc::unbounded_channel();
+        Self { queue, writes: Mutex::new(Some(writes)), holders: Mutex::default(), behind: Mutex::default() }
+    }
+
+    /// Has a change written after all that were handed over before.
+    pub(in crate::socket) fn save(&self, change: Option<SessionChange>) -> Committed {
+        if change.is_none() { Committed::nothing() } else { self.write(change) }
+    }
+
+    /// Waits until everything that was handed over before is written, or given up.
+    pub(super) async fn settled(&self) {
+        self.write(None).wait().await;
+    }
+
+    fn write(&self, change: Option<SessionChange>) -> Committed {
+        let (done, committed) = oneshot::channel();
+        match self.queue.send(Write { change, done }) {
+            Ok(()) => Committed(Some(committed)),
+            // Nobody writes any more: the node shuts down.
+            Err(closed) => {
+                let _nobody_waits_yet = closed.0.done.send(false);
+                Committed(Some(committed))
+            }
+        }
+    }
+
+    /// Writes what is handed over, for ever. Called once.
+    pub(in crate::socket) async fn run(&self, store: &(impl SessionStore + ?Sized)) {
+        let taken = self.writes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut writes) = taken else { return };
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut was_down = false;
+        while writes.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let (changes, done): (Vec<_>, Vec<_>) = batch.drain(..).map(|write| (write.change, write.done)).unzip();
+            let changes: Vec<SessionChange> = changes.into_iter().flatten().collect();
+            let pids: Vec<String> = changes.iter().map(|change| pid_of(change).to_owned()).collect();
+            let rewritten: Vec<bool> = changes.iter().map(|change| !is_partial(change)).collect();
+            let committed = if changes.is_empty() {
+                true
+            } else {
+                match store.save(changes).await {
+                    Ok(()) => {
+                        was_down = false;
+                        true
+                    }
+                    Err(error) => {
+                        if !was_down {
+                            tracing::warn!(
+                                error = &error as &dyn std::error::Error,
+                                "could not keep sessions; sockets go on without a promise of recovery"
+                            );
+                        }
+                        was_down = true;
+                        false
+                    }
+                }
+            };
+            self.note(&pids, &rewritten, committed);
+            for done in done {
+                let _unless_nobody_waits = done.send(committed);
+            }
+        }
+    }
+
+    fn note(&self, pids: &[String], rewritten: &[bool], committed: bool) {
+        let mut behind = lock(&self.behind);
+        for (pid, is_whole) in pids.iter().zip(rewritten) {
+            if committed && *is_whole {
+                behind.remove(pid);
+            } else if !committed && behind.len() < MAX_BEHIND {
+                behind.insert(pid.clone());
+            }
+        }
+    }
+
+    /// Sessions that are to be written anew, with the sockets that hold them.
+    pub(super) fn behind(&self) -> Vec<(String, Option<Arc<Member>>)> {
+        let behind: Vec<String> = lock(&self.behind).iter().take(MAX_BATCH).cloned().collect();
+        let holders = lock(&self.holders);
+        behind.into_iter().map(|pid| (pid.clone(), holders.get(&pid).and_then(Weak::upgrade))).collect()
+    }
+
+    /// Whether what the store has of this session is what it was.
+    pub(super) fn is_trusted(&self, pid: &str) -> bool {
+        !lock(&self.behind).contains(pid)
+    }
+
+    /// Makes `member` the holder of a session; answers who was.
+    pub(super) fn hold(&self, pid: &str, member: &Arc<Member>) -> Option<Arc<Member>> {
+        lock(&self.holders).insert(pid.to_owned(), Arc::downgrade(member)).and_then(|before| before.upgrade())
+    }
+
+    /// The socket that holds a session.
+    pub(super) fn holder(&self, pid: &str) -> Option<Arc<Member>> {
+        lock(&self.holders).get(pid).and_then(Weak::upgrade)
+    }
+
+    /// `member` holds it no more, if it did.
+    pub(in crate::socket) fn release(&self, pid: &str, member: &Member) {
+        let mut holders = lock(&self.holders);
+        if holders.get(pid).is_some_and(|holder| std::ptr::eq(holder.as_ptr(), member)) {
+            holders.remove(pid);
+        }
+    }
+}
+
+fn pid_of(change: &SessionChange) -> &str {
+    match change {
+        SessionChange::Open(session) => &session.pid,
+        SessionChange::Join { pid, .. }
+        | SessionChange::Leave { pid, .. }
+        | SessionChange::Seen { pid, .. }
+        | SessionChange::Forget { pid } => pid,
+    }
+}
+
+/// Whether the change says only a part of what the session is.
+fn is_partial(change: &SessionChange) -> bool {
+    match change {
+        SessionChange::Open(_) | SessionChange::Forget { .. } => false,
+        SessionChange::Join { .. } | SessionChange::Leave { .. } | SessionChange::Seen { .. } => true,
+    }
+}

@@ -1,0 +1,359 @@
+//! One Engine.IO connection as this server sees it from outside of the library: what it takes, and how to end it.
+//!
+//! A [`Conn`] lives exactly as long as the library's session: a [`ConnGuard`] rides in the handshake request that the session
+//! keeps, and when the session is dropped the guard takes the connection off the [`Registry`]. There is no other way out, so
+//! there is no path on which one is forgotten.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use futures_util::task::AtomicWaker;
+use socketioxide::socket::Sid;
+use tokio::sync::Notify;
+
+use super::Credentials;
+use super::engine::Engine;
+use crate::socket::lock;
+use crate::telemetry::{Metrics, TransportLabel};
+
+/// How a connection carries its packets now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// HTTP long-polling.
+    Polling,
+    /// Polling, and a websocket is being tried out.
+    Upgrading,
+    /// A websocket.
+    Websocket,
+}
+
+impl Carrier {
+    const fn label(self) -> TransportLabel {
+        TransportLabel {
+            transport: match self {
+                Self::Polling | Self::Upgrading => "polling",
+                Self::Websocket => "websocket",
+            },
+        }
+    }
+
+    const fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Polling,
+            1 => Self::Upgrading,
+            _ => Self::Websocket,
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Conn {
+    pub(crate) id: u64,
+    registry: Weak<Registry>,
+    /// What the handshake was authorised with; later requests of the session must show the same.
+    credentials: Credentials,
+    sid: OnceLock<Sid>,
+    pid: OnceLock<String>,
+    has_connected: AtomicBool,
+    carrier: AtomicU8,
+    /// Ended by us, or gone.
+    is_over: AtomicBool,
+    pub(super) reader: AtomicWaker,
+    pub(super) writer: AtomicWaker,
+    /// It does not take what is written for it: the peer's window is closed, or no poll is waiting.
+    is_held_up: AtomicBool,
+    /// Bytes that were taken off our hands.
+    taken: AtomicU64,
+    /// How often everything that was queued for it had been taken.
+    drained: AtomicU64,
+    changed: Notify,
+}
+
+/// It ended while somebody waited for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Over;
+
+impl Conn {
+    /// The `pid` that goes into its CONNECT, if it has a session.
+    pub(super) fn pid(&self) -> Option<&str> {
+        self.pid.get().map(String::as_str)
+    }
+
+    /// Gives it the `pid` of its session. Too late once CONNECT went by: whether it was not.
+    pub(crate) fn give_pid(&self, pid: String) -> bool {
+        !self.has_connected.load(Ordering::Acquire) && self.pid.set(pid).is_ok()
+    }
+
+    pub(super) fn has_connected(&self) -> bool {
+        self.has_connected.load(Ordering::Acquire)
+    }
+
+    /// CONNECT went by.
+    pub(super) fn note_connected(&self) {
+        self.has_connected.store(true, Ordering::Release);
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(super) fn carrier(&self) -> Carrier {
+        Carrier::from_u8(self.carrier.load(Ordering::Acquire))
+    }
+
+    pub(super) fn carry_by(&self, carrier: Carrier) {
+        let before = Carrier::from_u8(self.carrier.swap(carrier as u8, Ordering::AcqRel));
+        if let Some(registry) = self.registry.upgrade()
+            && before.label() != carrier.label()
+        {
+            registry.metrics.connections.get_or_create(&before.label()).dec();
+            registry.metrics.connections.get_or_create(&carrier.label()).inc();
+        }
+    }
+
+    /// Whether a websocket upgrade may begin now; if so it has begun.
+    pub(super) fn begin_upgrade(&self) -> bool {
+        let (polling, upgrading) = (Carrier::Polling as u8, Carrier::Upgrading as u8);
+        self.carrier.compare_exchange(polling, upgrading, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Bytes that were taken off our hands so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_taken(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How often everything that was queued for it had been taken.
+    pub(crate) fn drained(&self) -> u64 {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_drained(&self) {
+        self.is_held_up.store(false, Ordering::Release);
+        self.drained.fetch_add(1, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_held_up(self: &Arc<Self>) {
+        if !self.is_held_up.swap(true, Ordering::AcqRel)
+            && let Some(registry) = self.registry.upgrade()
+        {
+            lock(&registry.held_up).insert(self.id, Arc::clone(self));
+        }
+    }
+
+    /// Waits until what was queued has been taken once more than `before` times.
+    pub(crate) async fn drained_past(&self, before: u64) -> Result<(), Over> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_over() {
+                return Err(Over);
+            }
+            if self.drained() > before {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until it is over.
+    pub(crate) async fn over(&self) {
+        while self.drained_past(u64::MAX).await.is_ok() {}
+    }
+
+    /// Whether it has ended, or is ending.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Notes that nobody is there any more.
+    pub(crate) fn note_over(&self) -> bool {
+        let was_over = self.is_over.swap(true, Ordering::AcqRel);
+        self.changed.notify_waiters();
+        !was_over
+    }
+
+    /// Ends it on the transport level: a stock client sees `transport close` or `transport error` and comes back by itself,
+    /// which it would not after the library's own `disconnect`. Works on a peer that takes nothing, too.
+    pub(crate) fn cut(&self) {
+        if !self.note_over() {
+            return;
+        }
+        self.reader.wake();
+        self.writer.wake();
+        if self.carrier() != Carrier::Websocket
+            && let (Some(registry), Some(sid)) = (self.registry.upgrade(), self.sid.get())
+        {
+            registry.end_polling(*sid);
+        }
+    }
+}
+
+impl std::fmt::Debug for Conn {
+    /// Never the sid, the pid or the credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn").field("id", &self.id).field("carrier", &self.carrier()).finish_non_exhaustive()
+    }
+}
+
+/// Rides in the handshake request that the library keeps as long as the session.
+#[derive(Debug)]
+pub(crate) struct ConnGuard {
+    pub(crate) conn: Arc<Conn>,
+}
+
+impl Drop for ConnGuard {
+    fn drop(&mut self) {
+        self.conn.note_over();
+        if let Some(registry) = self.conn.registry.upgrade() {
+            registry.remove(&self.conn);
+        }
+    }
+}
+
+/// Every connection of this node.
+pub(crate) struct Registry {
+    metrics: Metrics,
+    next_id: AtomicU64,
+    max: usize,
+    is_closing: AtomicBool,
+    all: Mutex<HashMap<u64, Arc<Conn>>>,
+    /// Polling sessions and those that began as one: what a request's `sid` can mean.
+    by_sid: Mutex<HashMap<Sid, Arc<Conn>>>,
+    held_up: Mutex<HashMap<u64, Arc<Conn>>>,
+    engine: OnceLock<Weak<Engine>>,
+    emptied: Notify,
+}
+
+/// Why there can be no new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// This node shuts down.
+    Closing,
+    /// There are as many as there may be.
+    Full,
+}
+
+impl Registry {
+    pub(crate) fn new(metrics: Metrics, max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            next_id: AtomicU64::new(1),
+            max,
+            is_closing: AtomicBool::new(false),
+            all: Mutex::default(),
+            by_sid: Mutex::default(),
+            held_up: Mutex::default(),
+            engine: OnceLock::new(),
+            emptied: Notify::new(),
+        })
+    }
+
+    pub(super) fn attach(&self, engine: &Arc<Engine>) {
+        drop(self.engine.set(Arc::downgrade(engine)));
+    }
+
+    /// A new connection. It is off the registry when the guard is dropped.
+    pub(super) fn open(self: &Arc<Self>, carrier: Carrier, credentials: Credentials) -> Result<ConnGuard, Refused> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let conn = Arc::new(Conn {
+            id,
+            registry: Arc::downgrade(self),
+            credentials,
+            sid: OnceLock::new(),
+            pid: OnceLock::new(),
+            has_connected: AtomicBool::new(false),
+            carrier: AtomicU8::new(carrier as u8),
+            is_over: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            is_held_up: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            drained: AtomicU64::new(0),
+            changed: Notify::new(),
+        });
+        let mut all = lock(&self.all);
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(Refused::Closing);
+        }
+        if all.len() >= self.max {
+            return Err(Refused::Full);
+        }
+        all.insert(id, Arc::clone(&conn));
+        self.metrics.connections.get_or_create(&carrier.label()).inc();
+        Ok(ConnGuard { conn })
+    }
+
+    /// Makes a polling session known by its sid.
+    pub(super) fn name(&self, conn: &Arc<Conn>, sid: Sid) {
+        if conn.sid.set(sid).is_ok() {
+            lock(&self.by_sid).insert(sid, Arc::clone(conn));
+        }
+    }
+
+    pub(super) fn find(&self, sid: Sid) -> Option<Arc<Conn>> {
+        lock(&self.by_sid).get(&sid).cloned()
+    }
+
+    fn remove(&self, conn: &Conn) {
+        if let Some(sid) = conn.sid.get() {
+            lock(&self.by_sid).remove(sid);
+        }
+        lock(&self.held_up).remove(&conn.id);
+        let mut all = lock(&self.all);
+        if all.remove(&conn.id).is_some() {
+            self.metrics.connections.get_or_create(&conn.carrier().label()).dec();
+        }
+        if all.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Those that were held up and may still be.
+    pub(crate) fn held_up(&self) -> Vec<Arc<Conn>> {
+        let mut held_up = lock(&self.held_up);
+        held_up.retain(|_, conn| conn.is_held_up() && !conn.is_over());
+        held_up.values().cloned().collect()
+    }
+
+    /// Has the library end a session that polls.
+    pub(super) fn end_polling(&self, sid: Sid) {
+        if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
+            engine.end_polling(sid);
+        }
+    }
+
+    /// Takes no new connections from now on.
+    pub(crate) fn refuse(&self) {
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    /// Ends every connection.
+    pub(crate) fn cut_all(&self) {
+        let all: Vec<_> = lock(&self.all).values().cloned().collect();
+        for conn in all {
+            conn.cut();
+        }
+    }
+
+    /// Waits until there is no connection.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let mut emptied = std::pin::pin!(self.emptied.notified());
+            emptied.as_mut().enable();
+            if lock(&self.all).is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A polling session's requests: rewritten until CONNECT went by, watched for whether a poll is waiting.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use http_body::Frame;
+use socketioxide::socket::Sid;
+
+use super::conn::{Conn, ConnGuard, Registry};
+use super::engine::Engine;
+use crate::socket::recovery::shim;
+
+/// Answers the request that opens a session.
+pub(super) async fn open(engine: &Engine, registry: &Arc<Registry>, guard: Arc<ConnGuard>, request: Request<()>) -> Response<Body> {
+    let conn = Arc::clone(&guard.conn);
+    let mut request = request.map(|()| Body::empty());
+    request.extensions_mut().insert(guard);
+    let response = engine.answer(request).await;
+    if let Some(sid) = opened_sid(response.body()) {
+        registry.name(&conn, sid);
+        conn.note_drained();
+        conn.note_held_up(); // until its first poll comes
+    }
+    response.map(Body::from)
+}
+
+/// Answers a request of a session.
+pub(super) async fn answer(engine: &Engine, conn: Arc<Conn>, request: Request<Body>) -> Response<Body> {
+    if request.method() != Method::GET {
+        return engine.answer(request).await.map(Body::from);
+    }
+    let poll = InFlight { conn };
+    let response = {
+        let mut answered = std::pin::pin!(engine.answer(request));
+        let mut has_waited = false;
+        let answered = std::future::poll_fn(|cx| {
+            let answer = answered.as_mut().poll(cx);
+            if answer.is_pending() && !has_waited {
+                // It waits, so there was nothing to give it.
+                has_waited = true;
+                poll.conn.note_drained();
+            }
+            answer
+        });
+        answered.await
+    };
+    if poll.conn.is_over() {
+        // Engine.IO's close packet, so that the client knows at once.
+        let mut closing = Response::new(Body::from("1"));
+        closing.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
+        return closing;
+    }
+    let (mut parts, mut body) = response.into_parts();
+    if parts.status == StatusCode::OK && !poll.conn.has_connected() {
+        let payload = shim::rewrite_payload(&body, poll.conn.pid());
+        if let Some(rewritten) = payload.rewritten {
+            body = Bytes::from(rewritten);
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if payload.had_connect {
+            poll.conn.note_connected();
+        }
+    }
+    let body = PollBody { bytes: Some(body).filter(|bytes| !bytes.is_empty()), poll };
+    Response::from_parts(parts, Body::new(body))
+}
+
+/// The sid in Engine.IO's open packet.
+fn opened_sid(body: &[u8]) -> Option<Sid> {
+    let rest = body.strip_prefix(b"0{\"sid\":\"")?;
+    let sid = rest.split(|byte| *byte == b'"').next()?;
+    std::str::from_utf8(sid).ok()?.parse().ok()
+}
+
+/// A poll, until its answer is handed over or the client has gone away.
+struct InFlight {
+    conn: Arc<Conn>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // Between two polls nobody takes anything. Most come back within milliseconds.
+        self.conn.note_held_up();
+    }
+}
+
+/// The answer to a poll.
+struct PollBody {
+    bytes: Option<Bytes>,
+    poll: InFlight,
+}
+
+impl http_body::Body for PollBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        Poll::Ready(this.bytes.take().map(|bytes| {
+            this.poll.conn.note_taken(bytes.len());
+            Ok(Frame::data(bytes))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sid_of_an_open_packet_is_found() {
+        let open = br#"0{"sid":"AAAAAAAAAAAAAAHs","upgrades":["websocket"],"pingInterval":25000}"#;
+
+        assert_eq!(opened_sid(open).map(|sid| sid.to_string()), Some("AAAAAAAAAAAAAAHs".to_owned()));
+    }
+
+    #[test]
+    fn other_bodies_have_no_sid() {
+        for body in [b"".as_slice(), b"1", b"40{\"sid\":\"AAAAAAAAAAAAAAHs\"}", b"0{\"sid\":\"", b"0{\"sid\":\"no\"}"] {
+            assert_eq!(opened_sid(body), None);
+        }
+    }
+}
