@@ -37,8 +37,13 @@ impl Mark {
         let (events, bytes) = (sent.0.saturating_sub(self.sent.0), sent.1.saturating_sub(self.sent.1));
         let left = bytes.saturating_sub(taken.saturating_sub(self.taken));
         // Only bytes can be seen going out; events are taken to go in proportion.
-        let events = (u128::from(events) * u128::from(left)).checked_div(u128::from(bytes)).unwrap_or(0);
-        Waiting { events: u64::try_from(events).unwrap_or(u64::MAX), bytes: left }
+        let events = (u128::from(events) * u128::from(left))
+            .checked_div(u128::from(bytes))
+            .unwrap_or(0);
+        Waiting {
+            events: u64::try_from(events).unwrap_or(u64::MAX),
+            bytes: left,
+        }
     }
 }
 
@@ -64,9 +69,15 @@ impl Backlog {
             let sent = hub.members.on(conn.id).map(|member| member.sent()).unwrap_or_default();
             let drained = conn.drained();
             let mark = self.marks.get(&conn.id).copied().filter(|mark| mark.drained == drained);
-            let mark = mark.unwrap_or(Mark { since: now, drained, taken: conn.taken(), sent });
+            let mark = mark.unwrap_or(Mark {
+                since: now,
+                drained,
+                taken: conn.taken(),
+                sent,
+            });
             let waits = mark.waiting(conn.taken(), sent);
-            let is_too_much = waits.events > hub.settings.slow_client_events || waits.bytes > hub.settings.slow_client_bytes;
+            let is_too_much =
+                waits.events > hub.settings.slow_client_events || waits.bytes > hub.settings.slow_client_bytes;
             if is_too_much || now.duration_since(mark.since) > patience {
                 cut(hub, &conn, waits);
             } else {
@@ -92,7 +103,12 @@ impl Backlog {
 
 fn cut(hub: &Hub, conn: &Conn, waits: Waiting) {
     hub.metrics.overflowed.inc();
-    tracing::info!(conn.id = conn.id, waiting.events = waits.events, waiting.bytes = waits.bytes, "cut off a client that takes nothing");
+    tracing::info!(
+        conn.id = conn.id,
+        waiting.events = waits.events,
+        waiting.bytes = waits.bytes,
+        "cut off a client that takes nothing"
+    );
     conn.cut();
 }
 
@@ -111,13 +127,24 @@ mod tests {
     use super::*;
 
     fn mark() -> Mark {
-        Mark { since: Instant::now(), drained: 3, taken: 1_000, sent: (10, 5_000) }
+        Mark {
+            since: Instant::now(),
+            drained: 3,
+            taken: 1_000,
+            sent: (10, 5_000),
+        }
     }
 
     #[test]
     fn what_was_sent_since_the_queue_was_empty_waits() {
         assert_eq!(mark().waiting(1_000, (10, 5_000)), Waiting { events: 0, bytes: 0 });
-        assert_eq!(mark().waiting(1_000, (14, 6_000)), Waiting { events: 4, bytes: 1_000 });
+        assert_eq!(
+            mark().waiting(1_000, (14, 6_000)),
+            Waiting {
+                events: 4,
+                bytes: 1_000
+            }
+        );
     }
 
     #[test]

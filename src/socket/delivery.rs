@@ -60,7 +60,9 @@ async fn fan_out<T: serde::Serialize + Sync>(
 ) -> usize {
     let live = rooms.iter().filter(|(_, tally)| tally.live_members(form) > 0);
     let names: Vec<String> = live.clone().map(|(room, _)| form.room(room)).collect();
-    let Some(root) = io.of("/").filter(|_| !names.is_empty()) else { return 0 };
+    let Some(root) = io.of("/").filter(|_| !names.is_empty()) else {
+        return 0;
+    };
     let count = match names.len() {
         1 => live.map(|(_, tally)| tally.live_members(form)).sum(),
         // Who is in several of them counts once.
@@ -70,7 +72,10 @@ async fn fan_out<T: serde::Serialize + Sync>(
         Ok(()) => {}
         Err(BroadcastError::Socket(errors)) => {
             // A closed socket is on its way out and recovers if it returns.
-            let full = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
+            let full = errors
+                .iter()
+                .filter(|error| matches!(error, SocketError::InternalChannelFull))
+                .count();
             if full > 0 {
                 tracing::error!(event.id = %event.id, sockets = full, "queues were full; cutting off who is held up");
                 backlog::cut_held_up_in(hub, &event.rooms);
@@ -96,7 +101,10 @@ pub(super) async fn begin(hub: &Hub) {
         match hub.store.last_position().await {
             Ok(position) => break position,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not read where the log ends; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not read where the log ends; trying again"
+                );
                 tokio::time::sleep(RETRY).await;
             }
         }

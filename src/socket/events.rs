@@ -69,7 +69,11 @@ impl Denial {
             Self::RateLimited => ("Too many events", "rate_limited"),
             Self::Unavailable => ("Temporarily unavailable", "unavailable"),
         };
-        Refusal { message, room: room.filter(|room| room.len() <= Self::MAX_ECHO), code }
+        Refusal {
+            message,
+            room: room.filter(|room| room.len() <= Self::MAX_ECHO),
+            code,
+        }
     }
 }
 

@@ -64,7 +64,11 @@ pub(super) fn tick(hub: &Hub, io: &SocketIo, now: Timestamp) {
             match step {
                 Step::Tell => {
                     let disconnect_at = at.plus(hub.settings.token_grace);
-                    let told = TokenExpired { message: "Token expired", disconnect_at, timestamp: now };
+                    let told = TokenExpired {
+                        message: "Token expired",
+                        disconnect_at,
+                        timestamp: now,
+                    };
                     let socket = io.of("/").and_then(|root| root.get_socket(member.sid));
                     if socket.is_some_and(|socket| socket.emit(TOKEN_EXPIRED, &told).is_err()) {
                         tracing::debug!(conn.id = conn, "a socket could not be told that its token has expired");

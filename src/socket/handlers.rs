@@ -41,9 +41,20 @@ pub(super) struct Request {
 pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
     for (name, wish) in [("join_room", Wish::Join), ("leave_room", Wish::Leave)] {
         let member = Arc::clone(member);
-        socket.on(name, move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
-            take(member.clone(), Request { wish, payload: payload.ok(), socket, ack })
-        });
+        socket.on(
+            name,
+            move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
+                take(
+                    member.clone(),
+                    Request {
+                        wish,
+                        payload: payload.ok(),
+                        socket,
+                        ack,
+                    },
+                )
+            },
+        );
     }
     let member = Arc::clone(member);
     socket.on_fallback(move |socket: SocketRef, ack: AckSender| {
@@ -85,7 +96,10 @@ fn take(member: Arc<Member>, request: Request) -> impl Future<Output = ()> + Sen
         Some(request)
     };
     let waits = refused.is_none();
-    if let Some(Request { payload, socket, ack, .. }) = refused {
+    if let Some(Request {
+        payload, socket, ack, ..
+    }) = refused
+    {
         refuse(&socket, ack, Denial::RateLimited, payload.as_ref().and_then(room_in));
     }
     async move {
@@ -106,7 +120,15 @@ async fn answer_next(member: &Member) {
         Err(_) => member.turn.lock().await,
     };
     let first = lock(&member.requests).pop_front();
-    let Some(Request { wish, payload, socket, ack }) = first else { return };
+    let Some(Request {
+        wish,
+        payload,
+        socket,
+        ack,
+    }) = first
+    else {
+        return;
+    };
     let room = payload.as_ref().and_then(room_in);
     let done = match wish {
         Wish::Join => join(member, &socket, room).await,
@@ -118,7 +140,16 @@ async fn answer_next(member: &Member) {
                 Wish::Join => (events::ROOM_JOINED, "joined"),
                 Wish::Leave => (events::ROOM_LEFT, "left"),
             };
-            reply(&socket, ack, event, &Membership { room: room.as_str(), status, timestamp: member.hub.clock.now() });
+            reply(
+                &socket,
+                ack,
+                event,
+                &Membership {
+                    room: room.as_str(),
+                    status,
+                    timestamp: member.hub.clock.now(),
+                },
+            );
         }
         Err(Stopped::Denied(denial)) => refuse(&socket, ack, denial, room),
         Err(Stopped::Gone) => {}
@@ -156,7 +187,10 @@ async fn join(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result
         Ok(true) => {}
         Ok(false) => return Err(Denial::Unauthorized.into()),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not find out who may join a room");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not find out who may join a room"
+            );
             return Err(Denial::Unavailable.into());
         }
     }

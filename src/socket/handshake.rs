@@ -52,19 +52,52 @@ pub(super) fn authenticate(
     match authenticator.mode() {
         Mode::Open => {
             let nobody = open_identity();
-            let user_id = query.get("user_id").and_then(|id| UserId::parse(id).ok()).unwrap_or(nobody.user_id);
-            let role = query.get("user_role").and_then(|role| role.parse().ok()).unwrap_or(nobody.role);
-            Ok(Authenticated { identity: Identity { user_id, role, ..open_identity() }, expires_at: None })
+            let user_id = query
+                .get("user_id")
+                .and_then(|id| UserId::parse(id).ok())
+                .unwrap_or(nobody.user_id);
+            let role = query
+                .get("user_role")
+                .and_then(|role| role.parse().ok())
+                .unwrap_or(nobody.role);
+            Ok(Authenticated {
+                identity: Identity {
+                    user_id,
+                    role,
+                    ..open_identity()
+                },
+                expires_at: None,
+            })
         }
         Mode::Legacy => {
-            let user_id = query.get("user_id").and_then(|id| UserId::parse(id).ok()).ok_or(Rejection::Nameless)?;
-            let role: Role = query.get("user_role").and_then(|role| role.parse().ok()).ok_or(Rejection::Nameless)?;
+            let user_id = query
+                .get("user_id")
+                .and_then(|id| UserId::parse(id).ok())
+                .ok_or(Rejection::Nameless)?;
+            let role: Role = query
+                .get("user_role")
+                .and_then(|role| role.parse().ok())
+                .ok_or(Rejection::Nameless)?;
             // A backend speaks REST; a page that says it is one is not believed that.
-            let role = Some(role).filter(|role| *role != Role::Service).ok_or(Rejection::Nameless)?;
-            let patient_id = (role == Role::Patient).then(|| PatientId::parse(user_id.as_str()).ok()).flatten();
-            let identity =
-                Identity { user_id, role, hospital_id: None, staff_id: None, patient_id, name: None, proof: Proof::Claimed };
-            Ok(Authenticated { identity, expires_at: None })
+            let role = Some(role)
+                .filter(|role| *role != Role::Service)
+                .ok_or(Rejection::Nameless)?;
+            let patient_id = (role == Role::Patient)
+                .then(|| PatientId::parse(user_id.as_str()).ok())
+                .flatten();
+            let identity = Identity {
+                user_id,
+                role,
+                hospital_id: None,
+                staff_id: None,
+                patient_id,
+                name: None,
+                proof: Proof::Claimed,
+            };
+            Ok(Authenticated {
+                identity,
+                expires_at: None,
+            })
         }
         Mode::Token => {
             let token = auth
@@ -105,7 +138,11 @@ pub(super) fn understands_recovery(request: &Parts, auth: &Value) -> bool {
     if auth.get("pid").is_some_and(Value::is_string) {
         return true;
     }
-    let agent = request.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent = request
+        .headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default();
     agent.starts_with("Mozilla/") || agent.starts_with("node-XMLHttpRequest")
 }
 
@@ -117,28 +154,47 @@ mod tests {
     use super::*;
 
     fn request(query: &str, agent: &str) -> Parts {
-        let builder = Request::builder().uri(format!("/socket.io/?EIO=4&{query}")).header(USER_AGENT, agent);
+        let builder = Request::builder()
+            .uri(format!("/socket.io/?EIO=4&{query}"))
+            .header(USER_AGENT, agent);
         builder.body(()).unwrap().into_parts().0
     }
 
     #[test]
     fn browsers_and_the_polling_node_client_understand_recovery() {
-        for agent in ["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "node-XMLHttpRequest"] {
+        for agent in [
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "node-XMLHttpRequest",
+        ] {
             assert!(understands_recovery(&request("", agent), &Value::Null), "{agent}");
         }
     }
 
     #[test]
     fn python_clients_and_unknown_ones_do_not_unless_they_say_so() {
-        for agent in ["", "python-requests/2.32.3", "Python/3.13 aiohttp/3.12.0", "okhttp/4.12.0"] {
+        for agent in [
+            "",
+            "python-requests/2.32.3",
+            "Python/3.13 aiohttp/3.12.0",
+            "okhttp/4.12.0",
+        ] {
             assert!(!understands_recovery(&request("", agent), &Value::Null), "{agent}");
-            assert!(understands_recovery(&request("", agent), &json!({"recovery": true})), "{agent}");
-            assert!(understands_recovery(&request("", agent), &json!({"pid": "x"})), "{agent}");
+            assert!(
+                understands_recovery(&request("", agent), &json!({"recovery": true})),
+                "{agent}"
+            );
+            assert!(
+                understands_recovery(&request("", agent), &json!({"pid": "x"})),
+                "{agent}"
+            );
         }
     }
 
     #[test]
     fn a_browser_can_say_that_it_does_not() {
-        assert!(!understands_recovery(&request("", "Mozilla/5.0"), &json!({"recovery": false})));
+        assert!(!understands_recovery(
+            &request("", "Mozilla/5.0"),
+            &json!({"recovery": false})
+        ));
     }
 }

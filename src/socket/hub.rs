@@ -43,7 +43,14 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new(deps: Deps) -> Arc<Self> {
-        let Deps { access, store, authenticator, clock, metrics, settings } = deps;
+        let Deps {
+            access,
+            store,
+            authenticator,
+            clock,
+            metrics,
+            settings,
+        } = deps;
         let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         Arc::new(Self {
             event_rate: at_least_one(settings.events_per_second),
@@ -84,7 +91,10 @@ impl Members {
 
     pub(super) fn remove(&self, member: &Member, was_connected: bool) {
         let mut by_conn = lock(&self.by_conn);
-        if by_conn.get(&member.conn.id).is_some_and(|known| std::ptr::eq(known.as_ptr(), member)) {
+        if by_conn
+            .get(&member.conn.id)
+            .is_some_and(|known| std::ptr::eq(known.as_ptr(), member))
+        {
             by_conn.remove(&member.conn.id);
         }
         if was_connected {

@@ -111,7 +111,13 @@ impl Member {
         let quota = Quota::per_second(hub.event_rate).allow_burst(hub.event_burst);
         let turn = Arc::new(AsyncMutex::new(()));
         let before_start = Arc::clone(&turn).try_lock_owned().ok();
-        let Card { conn, sid, identity, expires_at, form } = card;
+        let Card {
+            conn,
+            sid,
+            identity,
+            expires_at,
+            form,
+        } = card;
         let member = Arc::new(Self {
             hub,
             conn,
@@ -126,7 +132,10 @@ impl Member {
             turn,
             before_start: Mutex::new(before_start),
             limiter: RateLimiter::direct(quota),
-            excess: Mutex::new(Excess { refused: 0, last: Instant::now() }),
+            excess: Mutex::new(Excess {
+                refused: 0,
+                last: Instant::now(),
+            }),
             over: CancellationToken::new(),
         });
         member.hub.members.add(&member);
@@ -144,11 +153,21 @@ impl Member {
         if state.is_over {
             return;
         }
-        state.session = Some(OpenSession { pid: session.pid.clone(), began_at: session.began_at });
+        state.session = Some(OpenSession {
+            pid: session.pid.clone(),
+            began_at: session.began_at,
+        });
         state.is_catching_up = true;
         for (room, at) in &session.rooms {
             let tally = self.hub.rooms.enter(room);
-            state.rooms.insert(room.clone(), Joined { at: *at, tally, live_since: None });
+            state.rooms.insert(
+                room.clone(),
+                Joined {
+                    at: *at,
+                    tally,
+                    live_since: None,
+                },
+            );
         }
     }
 
@@ -197,7 +216,11 @@ impl Member {
         }
         excess.last = Instant::now();
         excess.refused += 1;
-        if excess.refused > Excess::MAX { Admission::Exhausted } else { Admission::Refused }
+        if excess.refused > Excess::MAX {
+            Admission::Exhausted
+        } else {
+            Admission::Refused
+        }
     }
 
     pub(super) fn is_in(&self, room: &RoomName) -> bool {
@@ -210,7 +233,11 @@ impl Member {
 
     /// Its rooms, and from where on everything published in each is owed to it.
     pub(super) fn rooms(&self) -> BTreeMap<RoomName, Position> {
-        lock(&self.state).rooms.iter().map(|(room, joined)| (room.clone(), joined.at)).collect()
+        lock(&self.state)
+            .rooms
+            .iter()
+            .map(|(room, joined)| (room.clone(), joined.at))
+            .collect()
     }
 
     /// Enters a room, live unless it is catching up. Its session is told; the answer says when that is committed.
@@ -222,10 +249,23 @@ impl Member {
         }
         let tally = self.hub.rooms.enter(room);
         let live_since = (!state.is_catching_up).then(|| self.go_live_in(socket, room, &tally));
-        state.rooms.insert(room.clone(), Joined { at: owed_after, tally, live_since });
+        state.rooms.insert(
+            room.clone(),
+            Joined {
+                at: owed_after,
+                tally,
+                live_since,
+            },
+        );
         // Handed over under the lock: the store learns of changes in the order in which they were made.
-        let joined = |pid| SessionChange::Join { pid, room: room.clone(), at };
-        self.hub.sessions.save(state.session.as_ref().map(|session| joined(session.pid.clone())))
+        let joined = |pid| SessionChange::Join {
+            pid,
+            room: room.clone(),
+            at,
+        };
+        self.hub
+            .sessions
+            .save(state.session.as_ref().map(|session| joined(session.pid.clone())))
     }
 
     fn go_live_in(&self, socket: &SocketRef, room: &RoomName, tally: &Tally) -> (u64, u64) {
@@ -251,21 +291,34 @@ impl Member {
     /// Leaves a room; leaving one that it is not in is harmless.
     pub(super) fn leave(&self, socket: &SocketRef, room: &RoomName) -> Committed {
         let mut state = lock(&self.state);
-        let Some(joined) = state.rooms.remove(room) else { return Committed::nothing() };
+        let Some(joined) = state.rooms.remove(room) else {
+            return Committed::nothing();
+        };
         if joined.live_since.is_some() {
             socket.leave(self.form.room(room));
         }
         let sent = sent_since(&joined);
         state.sent_before = (state.sent_before.0 + sent.0, state.sent_before.1 + sent.1);
-        self.hub.rooms.leave(room, &joined.tally, joined.live_since.map(|_| self.form));
-        let left = |pid| SessionChange::Leave { pid, room: room.clone() };
-        self.hub.sessions.save(state.session.as_ref().map(|session| left(session.pid.clone())))
+        self.hub
+            .rooms
+            .leave(room, &joined.tally, joined.live_since.map(|_| self.form));
+        let left = |pid| SessionChange::Leave {
+            pid,
+            room: room.clone(),
+        };
+        self.hub
+            .sessions
+            .save(state.session.as_ref().map(|session| left(session.pid.clone())))
     }
 
     /// Events and bytes that were sent to it in its rooms so far.
     pub(super) fn sent(&self) -> (u64, u64) {
         let state = lock(&self.state);
-        state.rooms.values().map(sent_since).fold(state.sent_before, |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
+        state
+            .rooms
+            .values()
+            .map(sent_since)
+            .fold(state.sent_before, |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
     }
 
     /// Whether it is in one of these rooms.
@@ -286,8 +339,18 @@ impl Member {
             }
         }
         let OpenSession { pid, began_at } = state.session.clone()?;
-        let rooms = state.rooms.iter().map(|(room, joined)| (room.clone(), joined.at)).collect();
-        Some(Session { pid, owner: self.owner, began_at, rooms, seen_at: now })
+        let rooms = state
+            .rooms
+            .iter()
+            .map(|(room, joined)| (room.clone(), joined.at))
+            .collect();
+        Some(Session {
+            pid,
+            owner: self.owner,
+            began_at,
+            rooms,
+            seen_at: now,
+        })
     }
 
     /// Writes its session anew, in the order of its other changes.
@@ -313,12 +376,17 @@ impl Member {
         state.is_over = true;
         self.over.cancel();
         for (room, joined) in std::mem::take(&mut state.rooms) {
-            self.hub.rooms.leave(&room, &joined.tally, joined.live_since.map(|_| self.form));
+            self.hub
+                .rooms
+                .leave(&room, &joined.tally, joined.live_since.map(|_| self.form));
         }
         if let Some(OpenSession { pid, .. }) = state.session.take() {
             self.hub.sessions.release(&pid, self);
             let change = match ending {
-                Ending::Lost => SessionChange::Seen { pid, at: self.hub.clock.now() },
+                Ending::Lost => SessionChange::Seen {
+                    pid,
+                    at: self.hub.clock.now(),
+                },
                 Ending::Goodbye => SessionChange::Forget { pid },
             };
             drop(self.hub.sessions.save(Some(change)));
@@ -340,7 +408,9 @@ impl Excess {
 }
 
 fn sent_since(joined: &Joined) -> (u64, u64) {
-    let Some((events, bytes)) = joined.live_since else { return (0, 0) };
+    let Some((events, bytes)) = joined.live_since else {
+        return (0, 0);
+    };
     let now = joined.tally.sent();
     (now.0.saturating_sub(events), now.1.saturating_sub(bytes))
 }

@@ -163,7 +163,8 @@ pub fn new(deps: Deps) -> (axum::Router, SocketServer) {
         .transports([TransportType::Polling, TransportType::Websocket])
         .build_with_inner_svc(axum::Router::new());
     let at_door = Arc::clone(&hub);
-    let middleware = move |socket: SocketRef, TryData(auth): TryData<Value>| let_in(at_door, socket, auth.unwrap_or_default());
+    let middleware =
+        move |socket: SocketRef, TryData(auth): TryData<Value>| let_in(at_door, socket, auth.unwrap_or_default());
     io.ns("/", welcome.with(middleware));
     let router = transport::router(Arc::new(Engine::new(service)), Arc::clone(&hub.registry), settings);
     (router, SocketServer { hub, io })
@@ -219,12 +220,18 @@ struct Arrival {
 
 /// After CONNECT was answered.
 async fn welcome(socket: SocketRef) {
-    let Some(Arrival { member, gap }) = socket.extensions.get::<Arrival>() else { return };
+    let Some(Arrival { member, gap }) = socket.extensions.get::<Arrival>() else {
+        return;
+    };
     if !member.start() {
         return;
     }
     let timestamp = member.hub.clock.now();
-    let connected = Connected { status: "connected", sid: member.sid.as_str(), timestamp };
+    let connected = Connected {
+        status: "connected",
+        sid: member.sid.as_str(),
+        timestamp,
+    };
     let mut told = socket.emit(CONNECTION_RESPONSE, &connected).is_ok();
     if let Some(Gap { since }) = gap {
         told &= socket.emit(RECOVERY_GAP, &RecoveryGap { since, timestamp }).is_ok();
@@ -234,7 +241,10 @@ async fn welcome(socket: SocketRef) {
     }
     member.take_requests();
     if member.is_catching_up() && recovery::replay_session(&member, &socket).await.is_err() {
-        tracing::debug!(conn.id = member.conn.id, "a client went away before it had got what it came back for");
+        tracing::debug!(
+            conn.id = member.conn.id,
+            "a client went away before it had got what it came back for"
+        );
     }
 }
 
@@ -305,7 +315,10 @@ fn every(period: Duration) -> tokio::time::Interval {
 #[async_trait]
 impl Connections for SocketServer {
     async fn status(&self) -> SocketStatus {
-        SocketStatus { active_connections: self.hub.members.connected(), rooms: self.hub.rooms.members() }
+        SocketStatus {
+            active_connections: self.hub.members.connected(),
+            rooms: self.hub.rooms.members(),
+        }
     }
 }
 

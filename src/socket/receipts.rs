@@ -44,10 +44,19 @@ impl Receipts {
         if waiting.is_empty() {
             return;
         }
-        let receipts =
-            waiting.into_iter().map(|(event_id, (delivered, recovered))| Receipt { event_id, delivered, recovered }).collect();
+        let receipts = waiting
+            .into_iter()
+            .map(|(event_id, (delivered, recovered))| Receipt {
+                event_id,
+                delivered,
+                recovered,
+            })
+            .collect();
         if let Err(error) = store.add_receipts(receipts).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not write down how many sockets got which alert");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not write down how many sockets got which alert"
+            );
         }
     }
 }

@@ -78,7 +78,10 @@ pub(super) struct Rooms {
 
 impl Rooms {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { tallies: Mutex::default(), metrics }
+        Self {
+            tallies: Mutex::default(),
+            metrics,
+        }
     }
 
     /// Counts one member more.
@@ -105,13 +108,19 @@ impl Rooms {
     /// The tallies of those of `rooms` that have members.
     pub(super) fn of<'a>(&self, rooms: &'a [RoomName]) -> Vec<(&'a RoomName, Arc<Tally>)> {
         let tallies = lock(&self.tallies);
-        rooms.iter().filter_map(|room| Some((room, Arc::clone(tallies.get(room)?)))).collect()
+        rooms
+            .iter()
+            .filter_map(|room| Some((room, Arc::clone(tallies.get(room)?))))
+            .collect()
     }
 
     /// Members by room.
     pub(super) fn members(&self) -> BTreeMap<String, usize> {
         let tallies = lock(&self.tallies);
-        tallies.iter().map(|(room, tally)| (room.to_string(), tally.members.load(Ordering::Acquire))).collect()
+        tallies
+            .iter()
+            .map(|(room, tally)| (room.to_string(), tally.members.load(Ordering::Acquire)))
+            .collect()
     }
 }
 
@@ -140,8 +149,14 @@ mod tests {
         let rooms = Rooms::new(Metrics::new());
         let tally = rooms.enter(&RoomName::from("triage_queue"));
 
-        assert_eq!((tally.live_members(Form::Plain), tally.live_members(Form::Positioned)), (0, 0));
+        assert_eq!(
+            (tally.live_members(Form::Plain), tally.live_members(Form::Positioned)),
+            (0, 0)
+        );
         tally.note_live(Form::Positioned);
-        assert_eq!((tally.live_members(Form::Plain), tally.live_members(Form::Positioned)), (0, 1));
+        assert_eq!(
+            (tally.live_members(Form::Plain), tally.live_members(Form::Positioned)),
+            (0, 1)
+        );
     }
 }

@@ -139,7 +139,13 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, owner: [u8; 32], is_promised: boo
     if is_promised {
         let began_at = hub.recent.last();
         let pid = new_pid();
-        let session = Session { pid: pid.clone(), owner, began_at, rooms: BTreeMap::new(), seen_at: hub.clock.now() };
+        let session = Session {
+            pid: pid.clone(),
+            owner,
+            began_at,
+            rooms: BTreeMap::new(),
+            seen_at: hub.clock.now(),
+        };
         let is_kept = hub.sessions.save(Some(SessionChange::Open(session))).wait().await;
         if is_kept && card.conn.give_pid(pid.clone()) {
             card.form = Form::Positioned;
@@ -168,7 +174,12 @@ async fn session_for(
         // Its last join may still be on its way to the store.
         hub.sessions.settled().await;
     }
-    let mut session = hub.store.session(pid).await?.filter(|session| session.owner == *owner).ok_or(Denied::Refused)?;
+    let mut session = hub
+        .store
+        .session(pid)
+        .await?
+        .filter(|session| session.owner == *owner)
+        .ok_or(Denied::Refused)?;
     if !hub.sessions.is_trusted(pid) {
         return Err(Denied::Refused);
     }
@@ -214,7 +225,10 @@ async fn position_after(hub: &Hub, id: &str) -> Result<Position, Option<Timestam
         Ok((Some(position), horizon)) if position >= horizon => Ok(position),
         Ok(_) => Err(raised_at),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not find a client's last event");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not find a client's last event"
+            );
             Err(raised_at)
         }
     }
@@ -231,7 +245,15 @@ fn new_pid() -> String {
 
 /// Whose session it is. A fresh token of the same person is the same owner; another role, hospital or kind of proof is not.
 fn owner(identity: &Identity) -> [u8; 32] {
-    let Identity { user_id, role, hospital_id, staff_id, patient_id, name: _, proof } = identity;
+    let Identity {
+        user_id,
+        role,
+        hospital_id,
+        staff_id,
+        patient_id,
+        name: _,
+        proof,
+    } = identity;
     let proof = match proof {
         crate::domain::access::Proof::Token => "token",
         crate::domain::access::Proof::Claimed => "claimed",
@@ -268,7 +290,10 @@ impl Upkeep {
     const REFRESH: Duration = Duration::from_mins(15);
 
     pub(super) fn new() -> Self {
-        Self { next_refresh: Instant::now() + Self::REFRESH, ends: VecDeque::new() }
+        Self {
+            next_refresh: Instant::now() + Self::REFRESH,
+            ends: VecDeque::new(),
+        }
     }
 
     /// Does what is due.
@@ -294,7 +319,14 @@ impl Upkeep {
         let heartbeat = hub.settings.ping_interval + hub.settings.ping_timeout;
         self.ends.push_back((now, hub.recent.last()));
         // Twice as long, because the library skips pings while it upgrades a transport.
-        let Some(&(noted, end)) = self.ends.iter().rev().find(|(noted, _)| now.duration_since(*noted) > 2 * heartbeat) else { return };
+        let Some(&(noted, end)) = self
+            .ends
+            .iter()
+            .rev()
+            .find(|(noted, _)| now.duration_since(*noted) > 2 * heartbeat)
+        else {
+            return;
+        };
         while self.ends.front().is_some_and(|(older, _)| *older < noted) {
             self.ends.pop_front();
         }
@@ -318,17 +350,35 @@ mod tests {
     fn a_session_belongs_to_one_identity() {
         let open = open_identity();
         let others = [
-            Identity { role: Role::Nurse, ..open.clone() },
-            Identity { proof: Proof::Claimed, ..open.clone() },
-            Identity { hospital_id: HospitalId::parse("h1").ok(), ..open.clone() },
-            Identity { staff_id: StaffId::parse("h1").ok(), ..open.clone() },
+            Identity {
+                role: Role::Nurse,
+                ..open.clone()
+            },
+            Identity {
+                proof: Proof::Claimed,
+                ..open.clone()
+            },
+            Identity {
+                hospital_id: HospitalId::parse("h1").ok(),
+                ..open.clone()
+            },
+            Identity {
+                staff_id: StaffId::parse("h1").ok(),
+                ..open.clone()
+            },
         ];
 
         for (i, other) in others.iter().enumerate() {
             assert_ne!(owner(&open), owner(other));
             assert!(others.iter().skip(i + 1).all(|another| owner(another) != owner(other)));
         }
-        assert_eq!(owner(&open), owner(&Identity { name: Some("Ada".to_owned()), ..open.clone() }));
+        assert_eq!(
+            owner(&open),
+            owner(&Identity {
+                name: Some("Ada".to_owned()),
+                ..open.clone()
+            })
+        );
     }
 
     #[test]

@@ -44,13 +44,26 @@ pub(in crate::socket) struct Page {
 
 impl Recent {
     pub(in crate::socket) fn new() -> Self {
-        let inner = Inner { after: Position::START, last: Position::START, events: VecDeque::new(), bytes: 0 };
-        Self { inner: Mutex::new(inner), begun: watch::Sender::new(false) }
+        let inner = Inner {
+            after: Position::START,
+            last: Position::START,
+            events: VecDeque::new(),
+            bytes: 0,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            begun: watch::Sender::new(false),
+        }
     }
 
     /// Begins after `last`.
     pub(in crate::socket) fn begin(&self, last: Position) {
-        *lock(&self.inner) = Inner { after: last, last, events: VecDeque::new(), bytes: 0 };
+        *lock(&self.inner) = Inner {
+            after: last,
+            last,
+            events: VecDeque::new(),
+            bytes: 0,
+        };
         self.begun.send_replace(true);
     }
 
@@ -94,7 +107,11 @@ impl Recent {
             return None;
         }
         let first = inner.events.partition_point(|event| event.position <= after);
-        let mut page = Page { events: Vec::new(), reached: after, is_last: true };
+        let mut page = Page {
+            events: Vec::new(),
+            reached: after,
+            is_last: true,
+        };
         for (scanned, event) in inner.events.iter().skip(first).enumerate() {
             if scanned == MAX_SCANNED || page.events.len() == limit {
                 page.is_last = false;
@@ -129,7 +146,10 @@ mod tests {
             raised_at: Timestamp::from_micros(0),
             alert: None,
         };
-        Positioned { position: at(sequence), event: Arc::new(event) }
+        Positioned {
+            position: at(sequence),
+            event: Arc::new(event),
+        }
     }
 
     fn positions(page: &Page) -> Vec<u64> {
@@ -146,10 +166,16 @@ mod tests {
         let in_a = |event: &Positioned| event.event.rooms.contains(&RoomName::from("a"));
 
         let all = recent.page(at(10), 9, in_a).unwrap();
-        assert_eq!((positions(&all), all.reached, all.is_last), (vec![11, 15, 16], at(16), true));
+        assert_eq!(
+            (positions(&all), all.reached, all.is_last),
+            (vec![11, 15, 16], at(16), true)
+        );
 
         let first = recent.page(at(10), 2, in_a).unwrap();
-        assert_eq!((positions(&first), first.reached, first.is_last), (vec![11, 15], at(15), false));
+        assert_eq!(
+            (positions(&first), first.reached, first.is_last),
+            (vec![11, 15], at(15), false)
+        );
 
         let none = recent.page(at(16), 9, in_a).unwrap();
         assert_eq!((positions(&none), none.reached, none.is_last), (vec![], at(16), true));

@@ -41,9 +41,23 @@ enum Scope<'a> {
 
 /// Sends a socket what it is owed in the rooms of the session that it took up, then has them live.
 pub(in crate::socket) async fn replay_session(member: &Member, socket: &SocketRef) -> Result<(), Interrupted> {
-    let after = member.rooms().into_values().min().unwrap_or_else(|| member.hub.recent.last());
-    let replay = Replay { hub: &member.hub, member, socket, scope: Scope::Session };
-    member.over.run_until_cancelled(replay.run(after)).await.unwrap_or(Err(Interrupted)).map(drop)
+    let after = member
+        .rooms()
+        .into_values()
+        .min()
+        .unwrap_or_else(|| member.hub.recent.last());
+    let replay = Replay {
+        hub: &member.hub,
+        member,
+        socket,
+        scope: Scope::Session,
+    };
+    member
+        .over
+        .run_until_cancelled(replay.run(after))
+        .await
+        .unwrap_or(Err(Interrupted))
+        .map(drop)
 }
 
 /// Sends a socket what was published in `room` after `after`, then has it in the room. Answers where it went live.
@@ -53,8 +67,17 @@ pub(in crate::socket) async fn replay_room(
     room: &RoomName,
     after: Position,
 ) -> Result<super::Committed, Interrupted> {
-    let replay = Replay { hub: &member.hub, member, socket, scope: Scope::Room(room) };
-    member.over.run_until_cancelled(replay.run(after)).await.unwrap_or(Err(Interrupted))
+    let replay = Replay {
+        hub: &member.hub,
+        member,
+        socket,
+        scope: Scope::Room(room),
+    };
+    member
+        .over
+        .run_until_cancelled(replay.run(after))
+        .await
+        .unwrap_or(Err(Interrupted))
 }
 
 struct Replay<'a> {
@@ -160,12 +183,18 @@ impl Replay<'_> {
             match self.read(owed, cursor, through).await {
                 Ok(Some(page)) => return Ok(page),
                 Ok(None) => {
-                    tracing::info!(conn.id = self.member.conn.id, "a recovery was overtaken by the retention; the client begins anew");
+                    tracing::info!(
+                        conn.id = self.member.conn.id,
+                        "a recovery was overtaken by the retention; the client begins anew"
+                    );
                     self.member.conn.cut();
                     return Err(Interrupted);
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "could not read a recovery's events; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not read a recovery's events; trying again"
+                    );
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -193,8 +222,16 @@ impl Replay<'_> {
         if self.hub.store.horizon().await? > cursor {
             return Ok(None);
         }
-        let reached = if events.len() < PAGE { through } else { events.last().map_or(through, |event| event.position) };
+        let reached = if events.len() < PAGE {
+            through
+        } else {
+            events.last().map_or(through, |event| event.position)
+        };
         events.retain(|event| self.is_wanted(owed, event));
-        Ok(Some(Page { events, reached, is_last: false }))
+        Ok(Some(Page {
+            events,
+            reached,
+            is_last: false,
+        }))
     }
 }

@@ -54,12 +54,21 @@ impl Sessions {
     pub(in crate::socket) fn new() -> Self {
         // Each socket has at most a handful of changes waiting: it waits for one before it makes the next.
         let (queue, writes) = mpsc::unbounded_channel();
-        Self { queue, writes: Mutex::new(Some(writes)), holders: Mutex::default(), behind: Mutex::default() }
+        Self {
+            queue,
+            writes: Mutex::new(Some(writes)),
+            holders: Mutex::default(),
+            behind: Mutex::default(),
+        }
     }
 
     /// Has a change written after all that were handed over before.
     pub(in crate::socket) fn save(&self, change: Option<SessionChange>) -> Committed {
-        if change.is_none() { Committed::nothing() } else { self.write(change) }
+        if change.is_none() {
+            Committed::nothing()
+        } else {
+            self.write(change)
+        }
     }
 
     /// Waits until everything that was handed over before is written, or given up.
@@ -132,7 +141,10 @@ impl Sessions {
     pub(super) fn behind(&self) -> Vec<(String, Option<Arc<Member>>)> {
         let behind: Vec<String> = lock(&self.behind).iter().take(MAX_BATCH).cloned().collect();
         let holders = lock(&self.holders);
-        behind.into_iter().map(|pid| (pid.clone(), holders.get(&pid).and_then(Weak::upgrade))).collect()
+        behind
+            .into_iter()
+            .map(|pid| (pid.clone(), holders.get(&pid).and_then(Weak::upgrade)))
+            .collect()
     }
 
     /// Whether what the store has of this session is what it was.
@@ -142,7 +154,9 @@ impl Sessions {
 
     /// Makes `member` the holder of a session; answers who was.
     pub(super) fn hold(&self, pid: &str, member: &Arc<Member>) -> Option<Arc<Member>> {
-        lock(&self.holders).insert(pid.to_owned(), Arc::downgrade(member)).and_then(|before| before.upgrade())
+        lock(&self.holders)
+            .insert(pid.to_owned(), Arc::downgrade(member))
+            .and_then(|before| before.upgrade())
     }
 
     /// The socket that holds a session.
@@ -153,7 +167,10 @@ impl Sessions {
     /// `member` holds it no more, if it did.
     pub(in crate::socket) fn release(&self, pid: &str, member: &Member) {
         let mut holders = lock(&self.holders);
-        if holders.get(pid).is_some_and(|holder| std::ptr::eq(holder.as_ptr(), member)) {
+        if holders
+            .get(pid)
+            .is_some_and(|holder| std::ptr::eq(holder.as_ptr(), member))
+        {
             holders.remove(pid);
         }
     }

@@ -61,11 +61,17 @@ pub fn rewrite_payload(body: &[u8], pid: Option<&str>) -> Payload {
                 let after = body.get(end..).unwrap_or_default();
                 [before, &with_pid(packet, pid), after].concat()
             });
-            return Payload { rewritten, had_connect: true };
+            return Payload {
+                rewritten,
+                had_connect: true,
+            };
         }
         begin = end + 1;
     }
-    Payload { rewritten: None, had_connect: false }
+    Payload {
+        rewritten: None,
+        had_connect: false,
+    }
 }
 
 /// Looks for CONNECT in the stream of websocket frames that a server writes, however the writes are split.
@@ -82,7 +88,11 @@ enum State {
     /// Collecting a frame's header.
     Header(Vec<u8>),
     /// Holding back a frame that may be CONNECT: its header, what came of its payload, and how long that will be.
-    Held { header: Vec<u8>, payload: Vec<u8>, length: usize },
+    Held {
+        header: Vec<u8>,
+        payload: Vec<u8>,
+        length: usize,
+    },
     /// Letting a frame's payload pass.
     Passing(u64),
     /// CONNECT went by.
@@ -118,10 +128,18 @@ impl FrameRewriter {
                     let Some(frame) = Frame::parse(header) else { continue };
                     let header = std::mem::take(header);
                     self.state = match frame {
-                        Frame::MayBeConnect(length) => State::Held { header, payload: Vec::with_capacity(length), length },
+                        Frame::MayBeConnect(length) => State::Held {
+                            header,
+                            payload: Vec::with_capacity(length),
+                            length,
+                        },
                         Frame::Other(length) => {
                             out.extend_from_slice(&header);
-                            if length == 0 { State::default() } else { State::Passing(length) }
+                            if length == 0 {
+                                State::default()
+                            } else {
+                                State::Passing(length)
+                            }
                         }
                         Frame::NotFromAServer => {
                             out.extend_from_slice(&header);
@@ -129,18 +147,21 @@ impl FrameRewriter {
                         }
                     };
                 }
-                State::Held { header, payload, length } => {
+                State::Held {
+                    header,
+                    payload,
+                    length,
+                } => {
                     let (part, rest) = input.split_at(input.len().min(*length - payload.len()));
                     payload.extend_from_slice(part);
                     input = rest;
                     if payload.len() == *length {
                         let is_connect = is_connect(payload);
-                        match pid.filter(|pid| is_connect && is_pid(pid)) {
-                            Some(pid) => append_text_frame(&with_pid(payload, pid), out),
-                            None => {
-                                out.extend_from_slice(header);
-                                out.extend_from_slice(payload);
-                            }
+                        if let Some(pid) = pid.filter(|pid| is_connect && is_pid(pid)) {
+                            append_text_frame(&with_pid(payload, pid), out);
+                        } else {
+                            out.extend_from_slice(header);
+                            out.extend_from_slice(payload);
                         }
                         self.state = if is_connect { State::Done } else { State::default() };
                     }
@@ -322,20 +343,43 @@ mod tests {
         let payload = rewrite_payload(&body, Some(PID));
 
         let expected = [b"2\x1e".as_slice(), CONNECT_WITH_PID, b"\x1e42[\"a\",1]\x1ebAQID"].concat();
-        assert_eq!(payload, Payload { rewritten: Some(expected), had_connect: true });
+        assert_eq!(
+            payload,
+            Payload {
+                rewritten: Some(expected),
+                had_connect: true
+            }
+        );
     }
 
     #[test]
     fn a_polling_body_without_connect_stays() {
-        for body in [b"".as_slice(), b"\x1e", b"6", b"2\x1e42[\"a\",{}]", b"bNDB7InNpZCI6ImEifQ=="] {
-            assert_eq!(rewrite_payload(body, Some(PID)), Payload { rewritten: None, had_connect: false });
+        for body in [
+            b"".as_slice(),
+            b"\x1e",
+            b"6",
+            b"2\x1e42[\"a\",{}]",
+            b"bNDB7InNpZCI6ImEifQ==",
+        ] {
+            assert_eq!(
+                rewrite_payload(body, Some(PID)),
+                Payload {
+                    rewritten: None,
+                    had_connect: false
+                }
+            );
         }
     }
 
     fn any_frame() -> impl Strategy<Value = Vec<u8>> {
         let length = prop_oneof![0..200_usize, 60_000..70_000_usize];
-        (prop_oneof![Just(1_u8), Just(2), Just(8), Just(9), Just(10)], length.prop_flat_map(|n| prop::collection::vec(any::<u8>(), n)))
-            .prop_filter("is CONNECT itself", |(opcode, payload)| !(*opcode == 1 && is_connect(payload)))
+        (
+            prop_oneof![Just(1_u8), Just(2), Just(8), Just(9), Just(10)],
+            length.prop_flat_map(|n| prop::collection::vec(any::<u8>(), n)),
+        )
+            .prop_filter("is CONNECT itself", |(opcode, payload)| {
+                !(*opcode == 1 && is_connect(payload))
+            })
             .prop_map(|(opcode, payload)| frame(opcode, &payload))
     }
 

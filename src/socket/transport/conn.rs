@@ -115,7 +115,9 @@ impl Conn {
     /// Whether a websocket upgrade may begin now; if so it has begun.
     pub(super) fn begin_upgrade(&self) -> bool {
         let (polling, upgrading) = (Carrier::Polling as u8, Carrier::Upgrading as u8);
-        self.carrier.compare_exchange(polling, upgrading, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.carrier
+            .compare_exchange(polling, upgrading, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Bytes that were taken off our hands so far.
@@ -165,11 +167,6 @@ impl Conn {
         }
     }
 
-    /// Waits until it is over.
-    pub(crate) async fn over(&self) {
-        while self.drained_past(u64::MAX).await.is_ok() {}
-    }
-
     /// Whether it has ended, or is ending.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
@@ -201,7 +198,10 @@ impl Conn {
 impl std::fmt::Debug for Conn {
     /// Never the sid, the pid or the credentials.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Conn").field("id", &self.id).field("carrier", &self.carrier()).finish_non_exhaustive()
+        f.debug_struct("Conn")
+            .field("id", &self.id)
+            .field("carrier", &self.carrier())
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,7 +26,11 @@ impl Engine {
             Err(never) => match never {},
         };
         // The library's bodies are whole already: collecting them cannot fail.
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         Response::from_parts(parts, body)
     }
 

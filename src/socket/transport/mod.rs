@@ -21,16 +21,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE, USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use socketioxide::socket::Sid;
 
-pub(super) use conn::{Conn, ConnGuard, Registry};
 use conn::{Carrier, Refused};
+pub(super) use conn::{Conn, ConnGuard, Registry};
 pub(super) use engine::Engine;
 use websocket::WebsocketIo;
 
@@ -89,7 +89,9 @@ impl Refusal {
         };
         let mut response = Response::new(Body::from(format!("{{\"code\":{code},\"message\":\"{message}\"}}")));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }
@@ -119,7 +121,11 @@ struct Call {
 impl Call {
     fn parse(method: &Method, uri: &Uri, allow_polling: bool, allow_websocket: bool) -> Result<Self, Refusal> {
         let query = uri.query().unwrap_or_default();
-        let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let parameter = |name: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        };
         let asked = match parameter("transport") {
             Some("polling") if allow_polling => Asked::Polling,
             Some("websocket") if allow_websocket => Asked::Websocket,
@@ -143,7 +149,11 @@ impl Call {
 
 async fn serve(State(transport): State<Arc<Transport>>, request: Request<Body>) -> Response<Body> {
     let answered = async {
-        let Transport { allow_polling, allow_websocket, .. } = *transport;
+        let Transport {
+            allow_polling,
+            allow_websocket,
+            ..
+        } = *transport;
         let call = Call::parse(request.method(), request.uri(), allow_polling, allow_websocket)?;
         let credentials = Credentials::of(request.headers(), request.uri());
         let conn = match call.sid {
@@ -178,19 +188,16 @@ fn upgrade(
 ) -> Result<Response<Body>, Refusal> {
     let accept = websocket_accept(request.headers()).ok_or(Refusal::BadRequest)?;
     let mut kept = kept(&request);
-    let (conn, is_new) = match conn {
-        Some(conn) => {
-            if !conn.begin_upgrade() {
-                return Err(Refusal::BadRequest);
-            }
-            (conn, false)
+    let (conn, is_new) = if let Some(conn) = conn {
+        if !conn.begin_upgrade() {
+            return Err(Refusal::BadRequest);
         }
-        None => {
-            let guard = Arc::new(transport.registry.open(Carrier::Websocket, credentials)?);
-            let conn = Arc::clone(&guard.conn);
-            kept.extensions_mut().insert(guard);
-            (conn, true)
-        }
+        (conn, false)
+    } else {
+        let guard = Arc::new(transport.registry.open(Carrier::Websocket, credentials)?);
+        let conn = Arc::clone(&guard.conn);
+        kept.extensions_mut().insert(guard);
+        (conn, true)
     };
     let upgraded = hyper::upgrade::on(&mut request);
     let transport = Arc::clone(transport);
@@ -198,7 +205,11 @@ fn upgrade(
         let stream = match upgraded.await {
             Ok(upgraded) => TokioIo::new(upgraded),
             Err(error) => {
-                tracing::debug!(conn.id = conn.id, error = &error as &dyn std::error::Error, "the upgrade did not happen");
+                tracing::debug!(
+                    conn.id = conn.id,
+                    error = &error as &dyn std::error::Error,
+                    "the upgrade did not happen"
+                );
                 conn.cut();
                 return;
             }
@@ -280,7 +291,9 @@ impl Credentials {
 
 /// The query's parameters, decoded. The last of several with one name counts.
 pub(super) fn query(uri: &Uri) -> HashMap<String, String> {
-    Query::try_from_uri(uri).map(|Query(parameters)| parameters).unwrap_or_default()
+    Query::try_from_uri(uri)
+        .map(|Query(parameters)| parameters)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -288,18 +301,41 @@ mod tests {
     use super::*;
 
     fn call(method: &str, query: &str) -> Result<Call, Refusal> {
-        Call::parse(&method.parse().unwrap(), &format!("/socket.io/?{query}").parse().unwrap(), true, true)
+        Call::parse(
+            &method.parse().unwrap(),
+            &format!("/socket.io/?{query}").parse().unwrap(),
+            true,
+            true,
+        )
     }
 
     #[test]
     fn handshakes_and_requests_of_a_session_are_told_apart() {
         let sid: Sid = "AAAAAAAAAAAAAAHs".parse().unwrap();
 
-        assert_eq!(call("GET", "EIO=4&transport=polling"), Ok(Call { asked: Asked::Polling, sid: None }));
-        assert_eq!(call("GET", "EIO=4&transport=websocket&t=x"), Ok(Call { asked: Asked::Websocket, sid: None }));
+        assert_eq!(
+            call("GET", "EIO=4&transport=polling"),
+            Ok(Call {
+                asked: Asked::Polling,
+                sid: None
+            })
+        );
+        assert_eq!(
+            call("GET", "EIO=4&transport=websocket&t=x"),
+            Ok(Call {
+                asked: Asked::Websocket,
+                sid: None
+            })
+        );
         for method in ["GET", "POST"] {
             let query = "EIO=4&transport=polling&t=x&sid=AAAAAAAAAAAAAAHs";
-            assert_eq!(call(method, query), Ok(Call { asked: Asked::Polling, sid: Some(sid) }));
+            assert_eq!(
+                call(method, query),
+                Ok(Call {
+                    asked: Asked::Polling,
+                    sid: Some(sid)
+                })
+            );
         }
     }
 
@@ -313,8 +349,16 @@ mod tests {
             ("POST", "EIO=4&transport=polling", Refusal::BadHandshakeMethod),
             ("GET", "EIO=4&transport=polling&sid=short", Refusal::UnknownSession),
             ("GET", "EIO=4&transport=polling&sid=", Refusal::UnknownSession),
-            ("PUT", "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAHs", Refusal::BadRequest),
-            ("POST", "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAHs", Refusal::BadRequest),
+            (
+                "PUT",
+                "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAHs",
+                Refusal::BadRequest,
+            ),
+            (
+                "POST",
+                "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAHs",
+                Refusal::BadRequest,
+            ),
         ] {
             assert_eq!(call(method, query), Err(refusal), "{method} {query}");
         }
@@ -324,7 +368,10 @@ mod tests {
     fn a_transport_that_is_switched_off_is_unknown() {
         let uri = "/socket.io/?EIO=4&transport=polling".parse().unwrap();
 
-        assert_eq!(Call::parse(&Method::GET, &uri, false, true), Err(Refusal::UnknownTransport));
+        assert_eq!(
+            Call::parse(&Method::GET, &uri, false, true),
+            Err(Refusal::UnknownTransport)
+        );
     }
 
     #[test]
@@ -366,17 +413,28 @@ mod tests {
     fn later_requests_must_show_what_the_handshake_showed() {
         let with = |header: Option<&'static str>, query: &str| {
             let headers = header.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
-            Credentials::of(&HeaderMap::from_iter(headers), &format!("/socket.io/?EIO=4{query}").parse().unwrap())
+            Credentials::of(
+                &HeaderMap::from_iter(headers),
+                &format!("/socket.io/?EIO=4{query}").parse().unwrap(),
+            )
         };
         let nothing = with(None, "");
         let header = with(Some("Bearer a"), "");
         let token = with(None, "&token=a");
 
-        for (shown, other) in [(&nothing, &header), (&header, &nothing), (&token, &nothing), (&token, &with(None, "&token=b"))] {
+        for (shown, other) in [
+            (&nothing, &header),
+            (&header, &nothing),
+            (&token, &nothing),
+            (&token, &with(None, "&token=b")),
+        ] {
             assert!(shown.allow(shown, Asked::Polling));
             assert!(!shown.allow(other, Asked::Polling), "{shown:?} {other:?}");
         }
-        assert!(header.allow(&nothing, Asked::Websocket), "browsers send no header with a websocket");
+        assert!(
+            header.allow(&nothing, Asked::Websocket),
+            "browsers send no header with a websocket"
+        );
         assert!(!header.allow(&with(Some("Bearer b"), ""), Asked::Websocket));
         assert!(!token.allow(&nothing, Asked::Websocket));
     }

@@ -17,7 +17,12 @@ use super::engine::Engine;
 use crate::socket::recovery::shim;
 
 /// Answers the request that opens a session.
-pub(super) async fn open(engine: &Engine, registry: &Arc<Registry>, guard: Arc<ConnGuard>, request: Request<()>) -> Response<Body> {
+pub(super) async fn open(
+    engine: &Engine,
+    registry: &Arc<Registry>,
+    guard: Arc<ConnGuard>,
+    request: Request<()>,
+) -> Response<Body> {
     let conn = Arc::clone(&guard.conn);
     let mut request = request.map(|()| Body::empty());
     request.extensions_mut().insert(guard);
@@ -53,7 +58,9 @@ pub(super) async fn answer(engine: &Engine, conn: Arc<Conn>, request: Request<Bo
     if poll.conn.is_over() {
         // Engine.IO's close packet, so that the client knows at once.
         let mut closing = Response::new(Body::from("1"));
-        closing.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
+        closing
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
         return closing;
     }
     let (mut parts, mut body) = response.into_parts();
@@ -67,7 +74,10 @@ pub(super) async fn answer(engine: &Engine, conn: Arc<Conn>, request: Request<Bo
             poll.conn.note_connected();
         }
     }
-    let body = PollBody { bytes: Some(body).filter(|bytes| !bytes.is_empty()), poll };
+    let body = PollBody {
+        bytes: Some(body).filter(|bytes| !bytes.is_empty()),
+        poll,
+    };
     Response::from_parts(parts, Body::new(body))
 }
 
@@ -125,12 +135,21 @@ mod tests {
     fn the_sid_of_an_open_packet_is_found() {
         let open = br#"0{"sid":"AAAAAAAAAAAAAAHs","upgrades":["websocket"],"pingInterval":25000}"#;
 
-        assert_eq!(opened_sid(open).map(|sid| sid.to_string()), Some("AAAAAAAAAAAAAAHs".to_owned()));
+        assert_eq!(
+            opened_sid(open).map(|sid| sid.to_string()),
+            Some("AAAAAAAAAAAAAAHs".to_owned())
+        );
     }
 
     #[test]
     fn other_bodies_have_no_sid() {
-        for body in [b"".as_slice(), b"1", b"40{\"sid\":\"AAAAAAAAAAAAAAHs\"}", b"0{\"sid\":\"", b"0{\"sid\":\"no\"}"] {
+        for body in [
+            b"".as_slice(),
+            b"1",
+            b"40{\"sid\":\"AAAAAAAAAAAAAAHs\"}",
+            b"0{\"sid\":\"",
+            b"0{\"sid\":\"no\"}",
+        ] {
             assert_eq!(opened_sid(body), None);
         }
     }

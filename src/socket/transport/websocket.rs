@@ -35,7 +35,13 @@ struct Rewriting {
 impl<S> WebsocketIo<S> {
     /// A websocket that the session began with.
     pub(super) fn new(stream: S, conn: Arc<Conn>) -> Self {
-        Self { stream, conn, rewriting: Some(Rewriting::default()), is_between_frames: true, probing: None }
+        Self {
+            stream,
+            conn,
+            rewriting: Some(Rewriting::default()),
+            is_between_frames: true,
+            probing: None,
+        }
     }
 
     /// A websocket that a polling session wants to change to.
@@ -49,7 +55,9 @@ impl<S> WebsocketIo<S> {
 impl<S: AsyncWrite + Unpin> WebsocketIo<S> {
     /// Writes what the rewriter let out.
     fn poll_rewritten(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(rewriting) = &mut self.rewriting else { return Poll::Ready(Ok(())) };
+        let Some(rewriting) = &mut self.rewriting else {
+            return Poll::Ready(Ok(()));
+        };
         while let Some(rest) = rewriting.out.get(rewriting.written..).filter(|rest| !rest.is_empty()) {
             let n = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
             if n == 0 {
@@ -68,7 +76,9 @@ impl<S: AsyncWrite + Unpin> WebsocketIo<S> {
     }
 
     fn has_rewritten_rest(&self) -> bool {
-        self.rewriting.as_ref().is_some_and(|rewriting| rewriting.written < rewriting.out.len())
+        self.rewriting
+            .as_ref()
+            .is_some_and(|rewriting| rewriting.written < rewriting.out.len())
     }
 
     /// Says goodbye if a frame can be written without waiting. Whoever takes nothing gets no goodbye.
@@ -207,8 +217,14 @@ impl Probe {
             if first != 0x81 || second & 0x80 == 0 || length > 16 {
                 return Probed::Other;
             }
-            let Some(payload) = rest.get(..length) else { return Probed::Undecided };
-            let payload: Vec<u8> = payload.iter().zip([m0, m1, m2, m3].into_iter().cycle()).map(|(b, m)| b ^ m).collect();
+            let Some(payload) = rest.get(..length) else {
+                return Probed::Undecided;
+            };
+            let payload: Vec<u8> = payload
+                .iter()
+                .zip([m0, m1, m2, m3].into_iter().cycle())
+                .map(|(b, m)| b ^ m)
+                .collect();
             match payload.as_slice() {
                 b"2probe" => self.bytes.drain(..6 + length),
                 b"5" => return Probed::Upgraded,
