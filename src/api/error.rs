@@ -282,8 +282,9 @@ impl From<WriteError> for ApiError {
             WriteError::Contended => {
                 Self::unavailable("others are changing the same thing; send it again").because(error)
             }
-            WriteError::Busy => Self::unavailable(MAYBE_KEPT).because(error),
-            WriteError::Store(StoreError::Uncertain(_)) => Self::unavailable(MAYBE_KEPT).because(error),
+            WriteError::Busy | WriteError::Store(StoreError::Uncertain(_)) => {
+                Self::unavailable(MAYBE_KEPT).because(error)
+            }
             WriteError::Store(StoreError::Unavailable(_)) => Self::unavailable(NOTHING_KEPT).because(error),
             WriteError::Store(StoreError::Damaged(_)) | WriteError::Json(_) => Self::internal().because(error),
         }

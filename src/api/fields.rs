@@ -34,8 +34,6 @@ pub(super) trait FieldValue: Sized {
 pub(super) struct Fields {
     left: Map<String, Value>,
     problems: Details,
-    #[cfg(test)]
-    pub(super) asked_for: Vec<(&'static str, bool)>,
 }
 
 impl Fields {
@@ -55,11 +53,7 @@ impl Fields {
                 for field in twice {
                     problems.add(field, "is there twice");
                 }
-                Ok(Self {
-                    left: fields,
-                    problems,
-                    ..Self::default()
-                })
+                Ok(Self { left: fields, problems })
             }
             Top::Other => Err(ApiError::unprocessable(
                 "the body must be a JSON object",
@@ -88,19 +82,16 @@ impl Fields {
 
     /// Takes a field that must be there.
     pub(super) fn required<T: FieldValue>(&mut self, name: &'static str) -> Option<T> {
-        self.note(name, true);
-        match self.left.shift_remove(name) {
-            Some(value) => self.read(name, value),
-            None => {
-                self.problems.add(name, "is required");
-                None
-            }
+        if let Some(value) = self.left.shift_remove(name) {
+            self.read(name, value)
+        } else {
+            self.problems.add(name, "is required");
+            None
         }
     }
 
     /// Takes a field that may be left out; `null` is the same as leaving it out.
     pub(super) fn optional<T: FieldValue>(&mut self, name: &'static str) -> Option<T> {
-        self.note(name, false);
         match self.left.shift_remove(name) {
             None | Some(Value::Null) => None,
             Some(value) => self.read(name, value),
@@ -114,7 +105,6 @@ impl Fields {
     )]
     pub(super) fn required_or_null<T: FieldValue>(&mut self, name: &'static str) -> Option<Option<T>> {
         if self.left.get(name).is_some_and(Value::is_null) {
-            self.note(name, true);
             self.left.shift_remove(name);
             return Some(None);
         }
@@ -147,7 +137,6 @@ impl Fields {
 
     /// Takes a field that may be left out or cleared.
     pub(super) fn change<T: FieldValue>(&mut self, name: &'static str) -> Change<T> {
-        self.note(name, false);
         match self.left.shift_remove(name) {
             None => Change::Keep,
             Some(Value::Null) => Change::Clear,
@@ -182,18 +171,6 @@ impl Fields {
     fn read<T: FieldValue>(&mut self, name: &'static str, value: Value) -> Option<T> {
         T::from_value(value).map_err(|why| self.problems.add(name, why)).ok()
     }
-
-    #[cfg(test)]
-    fn note(&mut self, name: &'static str, is_required: bool) {
-        self.asked_for.push((name, is_required));
-    }
-
-    #[cfg(not(test))]
-    #[expect(
-        clippy::unused_self,
-        reason = "tests compare what is asked for with what is documented"
-    )]
-    fn note(&mut self, _name: &'static str, _is_required: bool) {}
 }
 
 fn unreadable(error: serde_json::Error) -> ApiError {

@@ -14,7 +14,7 @@ use crate::domain::UserId;
 /// Callers that are counted at once. Beyond that the one that was idle longest starts afresh.
 const MAX_CALLERS: u64 = 10_000;
 /// A caller that was idle for so long has its whole burst again anyway.
-const FORGET_AFTER: Duration = Duration::from_secs(60);
+const FORGET_AFTER: Duration = Duration::from_mins(1);
 
 /// A rate for each caller.
 #[derive(Debug)]

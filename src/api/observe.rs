@@ -64,14 +64,12 @@ pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next
 fn request_id(request: &Request) -> HeaderValue {
     let is_sane =
         |id: &&HeaderValue| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    match request.headers().get(REQUEST_ID).filter(is_sane) {
-        Some(theirs) => theirs.clone(),
-        None => {
-            let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-            let id = Uuid::now_v7().hyphenated().encode_lower(&mut text);
-            HeaderValue::from_str(id).unwrap_or_else(|_never| HeaderValue::from_static("unknown"))
-        }
+    if let Some(theirs) = request.headers().get(REQUEST_ID).filter(is_sane) {
+        return theirs.clone();
     }
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let id = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 fn log(method: &Method, route: &str, status: StatusCode, took: Duration, id: &HeaderValue, cause: Option<Cause>) {
@@ -178,20 +176,19 @@ impl RequestCounters {
             let status = STATUSES.iter().position(|known| *known == status)?;
             self.routes.get(route)?.get(method)?.get(status)
         };
-        match at_hand() {
-            Some(counter) => counter
+        if let Some(counter) = at_hand() {
+            counter
                 .get_or_init(|| self.look_up(method.as_str(), route, status))
-                .inc(),
-            None => {
-                // A client can make methods up; it cannot make labels up.
-                let method = if METHODS.contains(method) {
-                    method.as_str()
-                } else {
-                    "other"
-                };
-                self.look_up(method, route, status).inc()
-            }
-        };
+                .inc();
+        } else {
+            // A client can make methods up; it cannot make labels up.
+            let method = if METHODS.contains(method) {
+                method.as_str()
+            } else {
+                "other"
+            };
+            self.look_up(method, route, status).inc();
+        }
     }
 
     fn look_up(&self, method: &str, route: &str, status: StatusCode) -> Counter {

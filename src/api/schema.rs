@@ -486,3 +486,78 @@ pub(super) struct BedSaved {
     #[serde(flatten)]
     extra: BTreeMap<String, serde_json::Value>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Map, Value, json};
+
+    use super::super::{beds, posted, posted::Asked, staff, triage};
+    use crate::service;
+
+    /// Reads bodies of `T` and holds what it says of them to what is documented of it.
+    fn reads_as_documented<T: Asked>() {
+        let documented = serde_json::to_value(<T::Documented as utoipa::PartialSchema>::schema()).unwrap();
+        let properties = documented["properties"].as_object().unwrap();
+        let required: BTreeSet<&str> = documented["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+
+        // Whoever sends nothing is told of every required field, and of no other.
+        let missing = details::<T>(&json!({}));
+        let missing: BTreeSet<&str> = missing
+            .iter()
+            .filter(|(_, why)| **why == json!(["is required"]))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(missing, required);
+
+        // Every documented field is really read: as something that no field can be, it is refused for what it is.
+        let impossible: Map<String, Value> = properties.keys().map(|name| (name.clone(), json!([[]]))).collect();
+        let refused = details::<T>(&impossible.into());
+        for name in properties.keys().filter(|name| *name != "explanation") {
+            let why = refused
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} is documented and not read"));
+            assert_ne!(*why, json!(["is not a field of this request"]), "{name}");
+        }
+
+        // Other fields are refused, unless the documentation says that they are kept.
+        let other = details::<T>(&json!({"no such field": 1}));
+        let is_free_form = documented["additionalProperties"] != json!(false);
+        assert_eq!(other.contains_key("no such field"), !is_free_form);
+    }
+
+    fn details<T: Asked>(body: &Value) -> Map<String, Value> {
+        match posted::read::<T>(body.to_string().as_bytes()) {
+            Ok(_) => Map::new(),
+            Err(refused) => {
+                let body: Value = serde_json::from_str(&refused.shown().1).unwrap();
+                body["details"].as_object().unwrap().clone()
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_documented_of_a_body_is_what_is_read() {
+        reads_as_documented::<service::PatientAlert>();
+        reads_as_documented::<service::HospitalAlert>();
+        reads_as_documented::<service::NewTriage>();
+        reads_as_documented::<triage::Put>();
+        reads_as_documented::<service::Availability>();
+        reads_as_documented::<staff::Coming<true>>();
+        reads_as_documented::<staff::Coming<false>>();
+        reads_as_documented::<beds::Put>();
+    }
+
+    #[test]
+    fn a_prediction_is_read_as_documented_but_needs_one_of_score_and_vitals() {
+        let needs = details::<service::Predict>(&json!({}));
+
+        assert_eq!(needs.keys().collect::<Vec<_>>(), ["patient_id", "risk_score"]);
+    }
+}
