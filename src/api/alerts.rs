@@ -28,6 +28,7 @@ const MAX_LIMIT: usize = 1_000;
 
 impl Asked for PatientAlert {
     type Documented = schema::PatientAlert;
+    const IS_RATE_LIMITED: bool = false;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let patient_id = fields.required("patient_id");
@@ -41,14 +42,11 @@ impl Asked for PatientAlert {
             alert_data: alert_data?,
         })
     }
-
-    fn is_urgent(&self) -> bool {
-        self.alert_type == PatientAlertType::Critical
-    }
 }
 
 impl Asked for HospitalAlert {
     type Documented = schema::HospitalAlert;
+    const IS_RATE_LIMITED: bool = false;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let hospital_id = fields.required("hospital_id");
@@ -61,10 +59,6 @@ impl Asked for HospitalAlert {
             message,
             alert_data,
         })
-    }
-
-    fn is_urgent(&self) -> bool {
-        self.alert_type == HospitalAlertType::Emergency
     }
 }
 

@@ -1,4 +1,5 @@
-//! How many requests a caller may send in a second. Off by default; alerts that matter are never refused (see `Posted`).
+//! How many requests a caller may send in a second. Off by default; alerts and predictions are never refused (see
+//! `posted`).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -67,9 +67,13 @@ pub struct Deps {
 pub struct Settings {
     /// The largest body, in bytes; larger ones are answered 413.
     pub max_body_bytes: usize,
-    /// Requests a caller (a token's `sub`) may send in a second, as many at once; 0 is no limit. Critical and emergency
-    /// alerts and predictions are never refused for it.
+    /// Requests a caller (a token's `sub`) may send in a second, as many at once; 0 is no limit. Alerts and predictions
+    /// are never refused for it.
     pub rate_limit_per_second: u32,
+    /// Whether `/api/openapi.json` and `/api/docs` are served.
+    pub serve_docs: bool,
+    /// Whether `/metrics` is served.
+    pub serve_metrics: bool,
     /// Whether `/metrics` asks for a token outside open mode. Prometheus usually scrapes without one, inside the network.
     pub metrics_need_token: bool,
 }
@@ -79,6 +83,8 @@ impl Default for Settings {
         Self {
             max_body_bytes: 1024 * 1024,
             rate_limit_per_second: 0,
+            serve_docs: true,
+            serve_metrics: true,
             metrics_need_token: false,
         }
     }
@@ -131,29 +137,43 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(staff::available))
         .routes(routes!(beds::put, beds::patch))
         .routes(routes!(beds::list))
-        .routes(routes!(operating::index))
+        .routes(routes!(operating::socket_status))
         .routes(routes!(operating::health))
         .routes(routes!(operating::ready))
-        .routes(routes!(operating::metrics))
-        .routes(routes!(operating::socket_status))
-        .routes(routes!(operating::openapi_json))
-        .route("/api/docs", routing::get(operating::docs_folder))
-        .route("/api/docs/", routing::get(operating::docs_page))
-        .route("/api/docs/{*asset}", routing::get(operating::docs_asset))
+        .routes(routes!(operating::index))
 }
+
+/// `/metrics`, where it is served.
+fn metrics() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(operating::metrics))
+}
+
+/// The documentation, where it is served.
+fn docs() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(operating::openapi_json))
+        .route(DOCS[0], routing::get(operating::docs_folder))
+        .route(DOCS[1], routing::get(operating::docs_page))
+        .route(DOCS[2], routing::get(operating::docs_asset))
+}
+
+/// The pages that the document does not list.
+const DOCS: [&str; 3] = ["/api/docs", "/api/docs/", "/api/docs/{*asset}"];
 
 /// The whole REST API, with its own answers to what is no route (404) and no method of one (405).
 ///
 /// # Panics
 /// Never: that two routes do not collide is a matter of the code, and every test starts here.
 pub fn router(deps: Deps) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let patterns = document
-        .paths
-        .paths
-        .keys()
-        .cloned()
-        .chain(["/api/docs", "/api/docs/", "/api/docs/{*asset}"].map(Into::into));
+    let mut all = routes();
+    if deps.settings.serve_metrics {
+        all = all.merge(metrics());
+    }
+    if deps.settings.serve_docs {
+        all = all.merge(docs());
+    }
+    let (router, document) = all.split_for_parts();
+    let patterns = document.paths.paths.keys().cloned().chain(DOCS.map(Into::into));
     let api = Api(Arc::new(Shared {
         open_identity: auth::open_identity(),
         callers: limit::CallerLimit::per_second(deps.settings.rate_limit_per_second),

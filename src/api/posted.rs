@@ -30,14 +30,11 @@ pub(super) trait Asked: Sized {
     type Documented: utoipa::ToSchema;
     /// Whether no body at all is the same as `{}`.
     const MAY_BE_EMPTY: bool = false;
+    /// Whether a caller's rate can hold it back. What may be about somebody's life is never held back.
+    const IS_RATE_LIMITED: bool = true;
 
     /// Takes its fields. `None` only after a problem was noted.
     fn read(fields: &mut Fields) -> Option<Self>;
-
-    /// Whether it concerns somebody's life: then no rate holds it back.
-    fn is_urgent(&self) -> bool {
-        false
-    }
 }
 
 /// Reads a body.
@@ -64,11 +61,14 @@ pub(super) struct Posted<T> {
     asked: PhantomData<fn() -> T>,
 }
 
-impl<T> FromRequest<Api> for Posted<T> {
+impl<T: Asked> FromRequest<Api> for Posted<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let caller = authenticate(request.headers(), api)?;
+        if T::IS_RATE_LIMITED {
+            api.callers.check(&caller.user_id)?;
+        }
         let key = key(request.headers())?;
         let route = request.extensions().get::<MatchedPath>().cloned();
         let JsonBody(body) = JsonBody::from_request(request, api).await?;
@@ -115,9 +115,6 @@ impl<T: Asked> Posted<T> {
             return answer(&outcome).map(replayed);
         }
         let asked: T = read(&self.body)?;
-        if !asked.is_urgent() {
-            api.callers.check(&self.caller.user_id)?;
-        }
         answer(&work(self.caller, asked, self.once).await?)
     }
 }

@@ -15,6 +15,8 @@ use crate::service::{Assessment, Predict, RiskAssessed, TaskAccepted};
 
 impl Asked for Predict {
     type Documented = schema::Predict;
+    /// Only its score tells how urgent it is, and that is what is being asked.
+    const IS_RATE_LIMITED: bool = false;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let patient_id = fields.required("patient_id");
@@ -25,11 +27,6 @@ impl Asked for Predict {
             hospital_id,
             assessment: assessment?,
         })
-    }
-
-    /// Only its score tells, and that is what is being asked.
-    fn is_urgent(&self) -> bool {
-        true
     }
 }
 

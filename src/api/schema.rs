@@ -3,6 +3,7 @@
 //! The domain's and the services' types stay free of documentation frameworks; these stand in for them. Tests hold each
 //! request to the fields that are really read, and each answer to those that are really written.
 
+#![expect(clippy::struct_field_names, reason = "the names are the wire's")]
 #![expect(
     dead_code,
     reason = "nothing here is ever built: it describes what other types read and write"
