@@ -14,6 +14,7 @@ use super::fields::Fields;
 use super::openapi::ALERTS;
 use super::posted::{Asked, Posted};
 use super::schema::{self, IdempotencyKey, ReadProblems, WriteProblems};
+use crate::domain::access::Action;
 use crate::domain::alert::{HospitalAlertType, PatientAlertType};
 use crate::domain::{AlertScope, EventId, Timestamp};
 use crate::ports::{AlertRecord, HistoryPage};
@@ -28,6 +29,7 @@ const MAX_LIMIT: usize = 1_000;
 
 impl Asked for PatientAlert {
     type Documented = schema::PatientAlert;
+    const ACTION: Action = Action::AlertPatient;
     const IS_RATE_LIMITED: bool = false;
 
     fn read(fields: &mut Fields) -> Option<Self> {
@@ -46,6 +48,7 @@ impl Asked for PatientAlert {
 
 impl Asked for HospitalAlert {
     type Documented = schema::HospitalAlert;
+    const ACTION: Action = Action::AlertHospital;
     const IS_RATE_LIMITED: bool = false;
 
     fn read(fields: &mut Fields) -> Option<Self> {

@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::Api;
 use super::answer::{Answer, json};
 use super::error::ApiError;
-use super::extract::{Caller, JsonBody, PathId, Query};
+use super::extract::{Caller, PathId, Query};
 use super::fields::Fields;
 use super::openapi::BEDS;
-use super::posted::{Asked, created, read};
+use super::posted::{Asked, Sent, created};
 use super::schema::{self, ReadProblems, WriteProblems};
+use crate::domain::access::Action;
 use crate::domain::bed::Bed;
 use crate::domain::{BedId, EventId};
 use crate::service::{BedChange, BedSaved};
@@ -24,6 +25,7 @@ pub(super) struct Put {
 
 impl Asked for Put {
     type Documented = schema::BedChange;
+    const ACTION: Action = Action::WriteBeds;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let bed_id = fields.optional("bed_id");
@@ -48,10 +50,9 @@ impl Asked for Put {
 }
 
 impl Put {
-    fn of(body: &[u8], id: &BedId) -> Result<BedChange, ApiError> {
-        let Self { bed_id, change } = read(body)?;
-        super::same_id("bed_id", bed_id.as_ref(), id)?;
-        Ok(change)
+    fn of(self, id: &BedId) -> Result<BedChange, ApiError> {
+        super::same_id("bed_id", self.bed_id.as_ref(), id)?;
+        Ok(self.change)
     }
 }
 
@@ -95,13 +96,8 @@ fn saved(
         WriteProblems,
     )
 )]
-pub(super) async fn put(
-    State(api): State<Api>,
-    Caller(by): Caller,
-    PathId(id): PathId<BedId>,
-    JsonBody(body): JsonBody,
-) -> Answer {
-    let change = Put::of(&body, &id)?;
+pub(super) async fn put(State(api): State<Api>, PathId(id): PathId<BedId>, Sent { by, asked }: Sent<Put>) -> Answer {
+    let change = asked.of(&id)?;
     saved(&api.services.beds.put(&by, id, change).await?)
 }
 
@@ -117,13 +113,8 @@ pub(super) async fn put(
         WriteProblems,
     )
 )]
-pub(super) async fn patch(
-    State(api): State<Api>,
-    Caller(by): Caller,
-    PathId(id): PathId<BedId>,
-    JsonBody(body): JsonBody,
-) -> Answer {
-    let change = Put::of(&body, &id)?;
+pub(super) async fn patch(State(api): State<Api>, PathId(id): PathId<BedId>, Sent { by, asked }: Sent<Put>) -> Answer {
+    let change = asked.of(&id)?;
     saved(&api.services.beds.patch(&by, id, change).await?)
 }
 

@@ -19,6 +19,9 @@ mod schema;
 mod staff;
 mod triage;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -173,21 +176,27 @@ pub fn router(deps: Deps) -> Router {
         all = all.merge(docs());
     }
     let (router, document) = all.split_for_parts();
-    let patterns = document.paths.paths.keys().cloned().chain(DOCS.map(Into::into));
-    let api = Api(Arc::new(Shared {
-        open_identity: auth::open_identity(),
-        callers: limit::CallerLimit::per_second(deps.settings.rate_limit_per_second),
-        requests: observe::RequestCounters::new(deps.metrics.requests.clone(), patterns),
-        last_check: operating::LastCheck::default(),
-        openapi: Bytes::from(serde_json::to_vec(&document).unwrap_or_default()),
-        started_at: Instant::now(),
-        deps,
-    }));
+    let api = Api::new(deps, &document);
     router
         .fallback(|| async { error::ApiError::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async { error::ApiError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
+}
+
+impl Api {
+    fn new(deps: Deps, document: &utoipa::openapi::OpenApi) -> Self {
+        let routes = document.paths.paths.keys().cloned().chain(DOCS.map(Into::into));
+        Self(Arc::new(Shared {
+            open_identity: auth::open_identity(),
+            callers: limit::CallerLimit::per_second(deps.settings.rate_limit_per_second),
+            requests: observe::RequestCounters::new(deps.metrics.requests.clone(), routes),
+            last_check: operating::LastCheck::default(),
+            openapi: Bytes::from(serde_json::to_vec(document).unwrap_or_default()),
+            started_at: Instant::now(),
+            deps,
+        }))
+    }
 }
 
 /// The body may repeat the id of the path, not contradict it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, json, raw};
@@ -19,7 +20,7 @@ use super::openapi::OPERATING;
 use super::schema::Problem;
 use super::{Api, SERVICE};
 use crate::domain::Room;
-use crate::domain::access::{Identity, Proof, Role};
+use crate::domain::access::{Identity, Reach, Role};
 use crate::shutdown::Phase;
 
 /// How long an answer about the parts is good for. Asking the store writes; a stranger who asks often must not make it.
@@ -242,7 +243,7 @@ async fn visible(
     by: &Identity,
     rooms: BTreeMap<String, usize>,
 ) -> Result<BTreeMap<String, usize>, ApiError> {
-    if by.proof == Proof::Open || by.hospital_id.is_none() {
+    if by.reach() == Reach::Everything {
         return Ok(rooms);
     }
     // A service joins no rooms; one that is bound to a hospital sees what the hospital's staff may join.

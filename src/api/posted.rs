@@ -1,4 +1,5 @@
-//! POSTs: read once, and with an `Idempotency-Key` done once.
+//! What is written: POST, PUT and PATCH, read whole, from those who may; a POST with an `Idempotency-Key`
+//! is done once.
 //!
 //! A repetition is answered from what was kept of the first time, before its body is looked at any closer. Two that run at
 //! the same time both get here; the store lets one of them through and the other one gets its outcome.
@@ -17,7 +18,7 @@ use super::answer::{Answer, REPLAYED};
 use super::error::{ApiError, Details};
 use super::extract::{JsonBody, authenticate};
 use super::fields::Fields;
-use crate::domain::access::Identity;
+use crate::domain::access::{self, Action, Identity};
 use crate::service::{OnceKey, WriteError};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -28,6 +29,8 @@ const MAX_KEY: usize = 255;
 pub(super) trait Asked: Sized {
     /// What the documentation says of it; a test holds the two together.
     type Documented: utoipa::ToSchema;
+    /// What it asks for. Whose role may not do that is refused before their body is read.
+    const ACTION: Action;
     /// Whether no body at all is the same as `{}`.
     const MAY_BE_EMPTY: bool = false;
     /// Whether a caller's rate can hold it back. What may be about somebody's life is never held back.
@@ -52,10 +55,43 @@ pub(super) fn read<T: Asked>(body: &[u8]) -> Result<T, ApiError> {
     fields.finish(asked)
 }
 
+/// Lets through who may ask for a `T` now.
+///
+/// # Errors
+/// 401, 403 and 429.
+fn admit<T: Asked>(headers: &HeaderMap, api: &Api) -> Result<Identity, ApiError> {
+    let by = authenticate(headers, api)?;
+    access::check(&by, T::ACTION)?;
+    if T::IS_RATE_LIMITED {
+        api.callers.check(&by.user_id)?;
+    }
+    Ok(by)
+}
+
+/// A PUT or PATCH of a `T`: who sent it, and what they ask.
+#[derive(Debug)]
+pub(super) struct Sent<T> {
+    pub(super) by: Identity,
+    pub(super) asked: T,
+}
+
+impl<T: Asked> FromRequest<Api> for Sent<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        let by = admit::<T>(request.headers(), api)?;
+        let JsonBody(body) = JsonBody::from_request(request, api).await?;
+        Ok(Self {
+            by,
+            asked: read(&body)?,
+        })
+    }
+}
+
 /// A POST of a `T`: who sent it, under which key, and its body.
 #[derive(Debug)]
 pub(super) struct Posted<T> {
-    caller: Identity,
+    by: Identity,
     once: Option<OnceKey>,
     body: Bytes,
     asked: PhantomData<fn() -> T>,
@@ -65,16 +101,13 @@ impl<T: Asked> FromRequest<Api> for Posted<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
-        let caller = authenticate(request.headers(), api)?;
-        if T::IS_RATE_LIMITED {
-            api.callers.check(&caller.user_id)?;
-        }
+        let by = admit::<T>(request.headers(), api)?;
         let key = key(request.headers())?;
         let route = request.extensions().get::<MatchedPath>().cloned();
         let JsonBody(body) = JsonBody::from_request(request, api).await?;
         let once = key.map(|key| {
             let route = route.as_ref().map_or("", MatchedPath::as_str);
-            let scope = format!("{} {} {route}", caller.user_id, Method::POST);
+            let scope = format!("{} {} {route}", by.user_id, Method::POST);
             OnceKey {
                 scope,
                 key,
@@ -82,7 +115,7 @@ impl<T: Asked> FromRequest<Api> for Posted<T> {
             }
         });
         Ok(Self {
-            caller,
+            by,
             once,
             body,
             asked: PhantomData,
@@ -115,7 +148,7 @@ impl<T: Asked> Posted<T> {
             return answer(&outcome).map(replayed);
         }
         let asked: T = read(&self.body)?;
-        answer(&work(self.caller, asked, self.once).await?)
+        answer(&work(self.by, asked, self.once).await?)
     }
 }
 

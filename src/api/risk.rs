@@ -10,11 +10,13 @@ use super::fields::Fields;
 use super::openapi::RISK;
 use super::posted::{Asked, Posted};
 use super::schema::{self, IdempotencyKey, ReadProblems, WriteProblems};
+use crate::domain::access::Action;
 use crate::domain::{FreeForm, TaskId};
 use crate::service::{Assessment, Predict, RiskAssessed, TaskAccepted};
 
 impl Asked for Predict {
     type Documented = schema::Predict;
+    const ACTION: Action = Action::Predict;
     /// Only its score tells how urgent it is, and that is what is being asked.
     const IS_RATE_LIMITED: bool = false;
 

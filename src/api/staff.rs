@@ -6,17 +6,19 @@ use serde::Serialize;
 
 use super::Api;
 use super::answer::{Answer, json};
-use super::extract::{Caller, JsonBody, Query};
+use super::extract::{Caller, Query};
 use super::fields::Fields;
 use super::openapi::STAFF;
-use super::posted::{Asked, Posted, read};
+use super::posted::{Asked, Posted, Sent};
 use super::schema::{self, IdempotencyKey, ReadProblems, WriteProblems};
 use crate::domain::EventId;
+use crate::domain::access::Action;
 use crate::domain::staff::StaffMember;
 use crate::service::{Availability, StaffSaved};
 
 impl Asked for Availability {
     type Documented = schema::Availability;
+    const ACTION: Action = Action::WriteStaff;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let (staff_id, staff_type) = (fields.optional("staff_id"), fields.optional("staff_type"));
@@ -36,6 +38,7 @@ pub(super) struct Coming<const AVAILABLE: bool>(Availability);
 
 impl<const AVAILABLE: bool> Asked for Coming<AVAILABLE> {
     type Documented = schema::Coming;
+    const ACTION: Action = Action::WriteStaff;
     const MAY_BE_EMPTY: bool = true;
 
     fn read(fields: &mut Fields) -> Option<Self> {
@@ -77,8 +80,8 @@ fn saved(StaffSaved { member, event_id }: &StaffSaved) -> Answer {
     put, path = "/api/staff/availability", tag = STAFF, request_body = schema::Availability,
     responses((status = 200, description = "It is durable, and on its way", body = schema::StaffSaved), WriteProblems)
 )]
-pub(super) async fn set_availability(State(api): State<Api>, Caller(by): Caller, JsonBody(body): JsonBody) -> Answer {
-    saved(&api.services.staff.set_availability(&by, read(&body)?, None).await?)
+pub(super) async fn set_availability(State(api): State<Api>, Sent { by, asked }: Sent<Availability>) -> Answer {
+    saved(&api.services.staff.set_availability(&by, asked, None).await?)
 }
 
 /// Come on duty: the same with `available` true

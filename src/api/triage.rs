@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::Api;
 use super::answer::{Answer, json};
 use super::error::ApiError;
-use super::extract::{Caller, JsonBody, PathId, Query};
+use super::extract::{Caller, PathId, Query};
 use super::fields::Fields;
 use super::openapi::TRIAGE;
-use super::posted::{Asked, Posted, created, read};
+use super::posted::{Asked, Posted, Sent, created};
 use super::schema::{self, IdempotencyKey, ReadProblems, WriteProblems};
+use crate::domain::access::Action;
 use crate::domain::triage::TriageCase;
 use crate::domain::{EventId, TriageId};
 use crate::service::{NewTriage, TriageChange, TriageRequest, TriageSaved};
@@ -21,6 +22,7 @@ const MAX_LIMIT: usize = 1_000;
 
 impl Asked for NewTriage {
     type Documented = schema::NewTriage;
+    const ACTION: Action = Action::WriteTriage;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let triage_id = fields.optional("triage_id");
@@ -47,6 +49,7 @@ pub(super) struct Put {
 
 impl Asked for Put {
     type Documented = schema::TriageChange;
+    const ACTION: Action = Action::WriteTriage;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let triage_id = fields.optional("triage_id");
@@ -67,10 +70,9 @@ impl Asked for Put {
 }
 
 impl Put {
-    fn of(body: &[u8], id: &TriageId) -> Result<TriageChange, ApiError> {
-        let Self { triage_id, change } = read(body)?;
-        super::same_id("triage_id", triage_id.as_ref(), id)?;
-        Ok(change)
+    fn of(self, id: &TriageId) -> Result<TriageChange, ApiError> {
+        super::same_id("triage_id", self.triage_id.as_ref(), id)?;
+        Ok(self.change)
     }
 }
 
@@ -125,13 +127,8 @@ pub(super) async fn open(State(api): State<Api>, posted: Posted<NewTriage>) -> A
         WriteProblems,
     )
 )]
-pub(super) async fn put(
-    State(api): State<Api>,
-    Caller(by): Caller,
-    PathId(id): PathId<TriageId>,
-    JsonBody(body): JsonBody,
-) -> Answer {
-    let change = Put::of(&body, &id)?;
+pub(super) async fn put(State(api): State<Api>, PathId(id): PathId<TriageId>, Sent { by, asked }: Sent<Put>) -> Answer {
+    let change = asked.of(&id)?;
     saved(&api.services.triage.put(&by, id, change).await?)
 }
 
@@ -149,11 +146,10 @@ pub(super) async fn put(
 )]
 pub(super) async fn patch(
     State(api): State<Api>,
-    Caller(by): Caller,
     PathId(id): PathId<TriageId>,
-    JsonBody(body): JsonBody,
+    Sent { by, asked }: Sent<Put>,
 ) -> Answer {
-    let change = Put::of(&body, &id)?;
+    let change = asked.of(&id)?;
     saved(&api.services.triage.patch(&by, id, change).await?)
 }
 
