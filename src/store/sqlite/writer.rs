@@ -31,9 +31,6 @@ const LAZY_RETRY: Duration = Duration::from_secs(1);
 /// What may be written later and is not, because the disk refuses: beyond this many, receipts are dropped and publication
 /// times merged.
 const MAX_LAZY: usize = 65_536;
-/// How often it is made sure that the file we write is still the one at the path.
-const IDENTITY_CHECK: Duration = Duration::from_secs(1);
-
 /// What the writer and the store's handle both know, without asking the database.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -216,7 +213,6 @@ pub(super) struct Writer {
     /// None after a failure that may be the connection's own.
     connection: Option<Connection>,
     identity: FileIdentity,
-    identity_checked: Instant,
     next_sequence: u64,
     /// When what may be written later is written at last.
     lazy_due: Option<Instant>,
@@ -258,7 +254,6 @@ impl Writer {
             messages,
             connection: Some(opened.connection),
             identity: opened.identity,
-            identity_checked: Instant::now(),
             // Numbers are never given twice, also when everything was swept.
             next_sequence: unsigned(last.max(published).max(horizon)) + 1,
             lazy_due: None,
@@ -401,16 +396,11 @@ impl Writer {
         }
     }
 
-    /// SQLite would go on writing into a file that was removed, and everything would be gone with the process.
-    fn look_for_the_file(&mut self) -> Result<(), Failure> {
-        if self.identity_checked.elapsed() < IDENTITY_CHECK && !self.is_failing {
-            return Ok(());
-        }
+    /// SQLite would go on writing into a file that was removed, and everything would be gone with the process. Asking costs a
+    /// microsecond, where a commit costs a wait for the disk.
+    fn look_for_the_file(&self) -> Result<(), Failure> {
         match FileIdentity::at(&self.settings.path) {
-            Ok(identity) if identity == self.identity => {
-                self.identity_checked = Instant::now();
-                Ok(())
-            }
+            Ok(identity) if identity == self.identity => Ok(()),
             Ok(_) => Err(Failure::Displaced),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::Displaced),
             Err(error) => Err(Failure::File(Arc::new(error))),

@@ -5,7 +5,7 @@ use wardbell::domain::bed::{Bed, BedBoard, BedCount, BedStatus, CapacityScope, F
 use wardbell::domain::staff::{StaffMember, StaffType};
 use wardbell::domain::task::{Task, TaskStatus};
 use wardbell::domain::triage::{TriageCase, TriageStatus};
-use wardbell::domain::{TaskId, WardName};
+use wardbell::domain::{FreeForm, TaskId, WardName};
 use wardbell::ports::{Append, Appended, StateChange, Store, TriageFilter, TriageHospital};
 
 use super::fixtures::*;
@@ -266,7 +266,7 @@ pub(crate) async fn beds_are_listed_by_ward_and_found_by_name_in_every_hospital(
     let mut taken = bed("H1", "B1", Some("Ward B"), BedStatus::Occupied);
     (taken.patient_id, taken.floor) = (Some(patient("P1")), Some(Floor::Name("3A".to_owned())));
     let mut bare = bed("H1", "B9", Some("ICU 2"), BedStatus::Cleaning);
-    (bare.floor, bare.extra) = (None, Default::default());
+    (bare.floor, bare.extra) = (None, FreeForm::default());
     let other = bed("H1", "B0", Some("Ward B"), BedStatus::Reserved);
     let elsewhere = bed("H2", "B1", None, BedStatus::Maintenance);
 
