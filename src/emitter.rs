@@ -192,8 +192,7 @@ impl EmitterTask {
         let mut committed = Vec::new();
         for ((outcome, events), answer) in outcomes.into_iter().zip(events).zip(answers) {
             let numbered = |sequences: Vec<u64>, durability| {
-                let events = sequences.into_iter().zip(events);
-                committed.extend(events.filter(|(_, event)| !is_suppressed(event)));
+                committed.extend(sequences.into_iter().zip(events));
                 Ok(Emitted::Now(durability))
             };
             let outcome = match outcome {
@@ -206,10 +205,14 @@ impl EmitterTask {
             // A caller that has gone away meanwhile has lost the answer only: the events go out.
             drop(answer.send(outcome));
         }
+        // What a shared store has committed is published with that; only a spool's events can wait, and nothing waits behind
+        // them.
+        let waits_in_store = self.has_backlog && !self.store.is_shared();
+        if !committed.is_empty() && !waits_in_store {
+            self.publish(committed).await;
+        }
         if self.has_backlog {
             self.catch_up().await;
-        } else if !committed.is_empty() {
-            self.publish(committed).await;
         }
     }
 
@@ -261,7 +264,12 @@ impl EmitterTask {
                 return false;
             }
         };
-        for (_, event) in &events {
+        let told = events
+            .into_iter()
+            .zip(positions)
+            .filter(|((_, event), _)| !is_suppressed(event));
+        for ((sequence, event), position) in told {
+            self.unnoted.push((sequence, position));
             self.metrics
                 .events
                 .get_or_create(&EventLabel {
@@ -269,8 +277,6 @@ impl EmitterTask {
                 })
                 .inc();
         }
-        let sequences = events.into_iter().map(|(sequence, _)| sequence);
-        self.unnoted.extend(sequences.zip(positions));
         self.note_published().await
     }
 

@@ -415,11 +415,18 @@ pub trait Bus: Send + Sync {
     /// Publishes events in order and answers their positions. The number of each is the store's sequence number, which is its
     /// position, or one from [`SPOOLED`] on: then its position is just after the last that this node knows.
     ///
+    /// Suppressed alerts are handed to nobody; they come along so that other nodes do not wait for their numbers.
+    ///
     /// Waits while the node's own delivery is behind: that is what slows posts down under overload instead of losing events.
     async fn publish(&self, events: Vec<(u64, Arc<Event>)>) -> Result<Vec<Position>, BusError>;
 
     /// What was published from now on, by any node, in order. Called once, by delivery.
     fn subscribe(&self) -> mpsc::Receiver<Positioned>;
+
+    /// Events of any of `rooms` with `after < position <= through`, in order, that were published without the store and that it
+    /// may not have yet. Whoever reads [`EventStore::published_in`] for a client that comes back reads these as well; by
+    /// event id, since some are in both.
+    fn ahead_of_store(&self, rooms: &[RoomName], after: Position, through: Position) -> Vec<Positioned>;
 
     /// Whether other nodes can be reached now.
     async fn check(&self) -> Result<(), BusError>;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::domain::{Event, Position};
+use super::ahead::Ahead;
+use crate::domain::{Event, Position, RoomName};
 use crate::ports::{Bus, BusError, Positioned, SPOOLED};
 
 /// Events that may wait for delivery. Beyond that publishing waits, and with it the posts.
@@ -20,6 +21,7 @@ pub struct LocalBus {
     receiver: Mutex<Option<mpsc::Receiver<Positioned>>>,
     /// Of the last event that was published.
     last: Mutex<Position>,
+    ahead: Ahead,
 }
 
 impl LocalBus {
@@ -35,6 +37,7 @@ impl LocalBus {
             sender: Mutex::new(Some(sender)),
             receiver: Mutex::new(Some(receiver)),
             last: Mutex::new(last),
+            ahead: Ahead::default(),
         }
     }
 
@@ -71,11 +74,17 @@ impl Bus for LocalBus {
         let mut positions = Vec::with_capacity(events.len());
         for (number, event) in events {
             let position = self.place(number);
+            positions.push(position);
+            if event.alert.as_ref().is_some_and(|alert| alert.is_suppressed) {
+                continue;
+            }
+            if number >= SPOOLED {
+                self.ahead.keep(position, Arc::clone(&event));
+            }
             sender
                 .send(Positioned { position, event })
                 .await
                 .or(Err(BusError(Box::new(Closed))))?;
-            positions.push(position);
         }
         Ok(positions)
     }
@@ -83,6 +92,10 @@ impl Bus for LocalBus {
     fn subscribe(&self) -> mpsc::Receiver<Positioned> {
         // A second subscriber would share nothing with the first: it gets a bus on which nothing ever happens.
         lock(&self.receiver).take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
+    fn ahead_of_store(&self, rooms: &[RoomName], after: Position, through: Position) -> Vec<Positioned> {
+        self.ahead.published_in(rooms, after, through)
     }
 
     async fn check(&self) -> Result<(), BusError> {

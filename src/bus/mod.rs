@@ -1,3 +1,5 @@
 //! The buses: in this process, or over Redis.
 
+mod ahead;
+
 pub mod local;
