@@ -3,3 +3,4 @@
 mod ahead;
 
 pub mod local;
+pub mod redis;

@@ -75,6 +75,14 @@ pub struct Metrics {
     pub store_up: Gauge<i64>,
     /// Whether events that are stored wait for being published.
     pub unpublished: Gauge,
+    /// Whether Redis answers: 1 or 0.
+    pub bus_up: Gauge<i64>,
+    /// Events that this node had from the store, because the stream did not bring them in time.
+    pub bus_filled: Counter,
+    /// Entries that were not written to the stream: Redis was away or behind. Other nodes have them from the store.
+    pub bus_unsent: Counter,
+    /// Entries of the stream that are not ours.
+    pub bus_foreign: Counter,
     uptime: Gauge<f64, AtomicU64>,
 }
 
@@ -100,6 +108,10 @@ impl Metrics {
             requests: Family::default(),
             store_up: Gauge::default(),
             unpublished: Gauge::default(),
+            bus_up: Gauge::default(),
+            bus_filled: Counter::default(),
+            bus_unsent: Counter::default(),
+            bus_foreign: Counter::default(),
             uptime: Gauge::default(),
         };
         let m = &metrics;
@@ -159,6 +171,22 @@ impl Metrics {
             "unpublished",
             "Events that are stored and not yet published",
             m.unpublished.clone(),
+        );
+        registry.register("bus_up", "Whether Redis answers", m.bus_up.clone());
+        registry.register(
+            "bus_filled",
+            "Events that came from the store instead of the stream",
+            m.bus_filled.clone(),
+        );
+        registry.register(
+            "bus_unsent",
+            "Entries that were not written to the stream",
+            m.bus_unsent.clone(),
+        );
+        registry.register(
+            "bus_foreign",
+            "Entries of the stream that are not ours",
+            m.bus_foreign.clone(),
         );
         registry.register_with_unit("uptime", "How long this node has run", Unit::Seconds, m.uptime.clone());
         metrics.registry = std::sync::Arc::new(registry);
