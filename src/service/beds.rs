@@ -200,3 +200,269 @@ impl Beds {
         Ok(self.0.store.beds(&hospital).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{Stage, doctor, form, hospital, patient, patient_id, person, service};
+    use super::*;
+    use crate::domain::access::{Denied, Role};
+
+    fn bed_id(id: &str) -> BedId {
+        BedId::parse(id).unwrap()
+    }
+
+    fn ward(name: &str) -> WardName {
+        WardName::try_from(name.to_owned()).unwrap()
+    }
+
+    fn to(status: BedStatus) -> BedChange {
+        BedChange {
+            status: Some(status),
+            ..BedChange::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bed_is_kept_and_told() {
+        let mut stage = Stage::new();
+        let change = BedChange {
+            patient_id: Change::Set(patient_id("P1")),
+            ward: Change::Set(ward("ICU 2")),
+            floor: Change::Set(Floor::Number(3)),
+            extra: form(r#"{"isolation":true,"bed_id":"B9"}"#),
+            ..to(BedStatus::Occupied)
+        };
+
+        let saved = stage
+            .services
+            .beds
+            .put(&doctor("H1"), bed_id("B1"), change)
+            .await
+            .unwrap();
+
+        assert!(saved.is_new);
+        let told = stage.told().await;
+        assert_eq!(told[0].name, "bed_status_changed");
+        assert_eq!(told[0].rooms, ["hospital_H1"]);
+        let expected = serde_json::json!({
+            "bed_id": "B1", "status": "occupied", "patient_id": "P1", "ward": "ICU 2", "floor": 3, "isolation": true,
+        });
+        assert_eq!(told[0].payload["bed_info"], expected);
+        assert_eq!(
+            stage.services.beds.list(&doctor("H1"), None).await.unwrap(),
+            [saved.bed]
+        );
+        assert_eq!(
+            stage.store.hospital_of(&patient_id("P1")).await.unwrap(),
+            Some(hospital("H1"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_leaves_the_rest_and_an_emptied_bed_loses_its_patient() {
+        let stage = Stage::new();
+        let beds = stage.services.beds.clone();
+        let whole = BedChange {
+            patient_id: Change::Set(patient_id("P1")),
+            ward: Change::Set(ward("ICU 2")),
+            extra: form(r#"{"a":1}"#),
+            ..to(BedStatus::Reserved)
+        };
+        beds.put(&doctor("H1"), bed_id("B1"), whole).await.unwrap();
+
+        let occupied = beds
+            .patch(&doctor("H1"), bed_id("B1"), to(BedStatus::Occupied))
+            .await
+            .unwrap();
+        let emptied = beds
+            .put(&doctor("H1"), bed_id("B1"), to(BedStatus::Cleaning))
+            .await
+            .unwrap();
+
+        assert_eq!(occupied.bed.patient_id, Some(patient_id("P1")));
+        assert_eq!(emptied.bed.patient_id, None);
+        assert_eq!(emptied.bed.ward, Some(ward("ICU 2")));
+        assert_eq!(emptied.bed.extra, form(r#"{"a":1}"#));
+        assert!(!emptied.is_new);
+    }
+
+    #[tokio::test]
+    async fn capacity_is_told_once_on_the_way_up_and_once_on_the_way_down() {
+        let mut stage = Stage::new();
+        let beds = stage.services.beds.clone();
+        let set = async |id: usize, status| {
+            beds.put(&doctor("H1"), bed_id(&format!("B{id}")), to(status))
+                .await
+                .unwrap()
+                .capacity_alerts
+                .len()
+        };
+        for id in 0..20 {
+            set(id, BedStatus::Available).await;
+        }
+        for id in 0..17 {
+            assert_eq!(set(id, BedStatus::Occupied).await, 0, "{id}");
+        }
+        stage.told().await;
+
+        let alerts = [
+            set(17, BedStatus::Occupied).await,
+            set(18, BedStatus::Occupied).await,
+            set(18, BedStatus::Available).await,
+            set(17, BedStatus::Available).await,
+            set(16, BedStatus::Available).await,
+        ];
+
+        assert_eq!(alerts, [1, 0, 0, 0, 1]);
+        let told: Vec<_> = stage
+            .told()
+            .await
+            .into_iter()
+            .filter(|told| told.name == "hospital_alert")
+            .collect();
+        let seen: Vec<_> = told
+            .iter()
+            .map(|told| (&told.payload["alert_type"], &told.payload["state"]))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (&"capacity".into(), &"reached".into()),
+                (&"capacity".into(), &"available".into())
+            ]
+        );
+        assert_eq!(
+            told[0].payload["message"],
+            "Capacity reached: 18 of 20 beds taken (90 %)"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_raised_stays_raised_over_a_restart() {
+        let stage = Stage::new();
+        stage
+            .services
+            .beds
+            .put(&doctor("H1"), bed_id("B1"), to(BedStatus::Occupied))
+            .await
+            .unwrap();
+
+        let stage = stage.restarted();
+
+        let again = stage
+            .services
+            .beds
+            .put(&doctor("H1"), bed_id("B1"), to(BedStatus::Occupied))
+            .await
+            .unwrap();
+        let freed = stage
+            .services
+            .beds
+            .put(&doctor("H1"), bed_id("B1"), to(BedStatus::Available))
+            .await
+            .unwrap();
+        assert_eq!((again.capacity_alerts.len(), freed.capacity_alerts.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn beds_that_fill_all_at_once_are_told_as_full_once() {
+        let mut stage = Stage::new();
+        let beds = stage.services.beds.clone();
+        for id in 0..20 {
+            beds.put(&doctor("H1"), bed_id(&format!("B{id}")), to(BedStatus::Available))
+                .await
+                .unwrap();
+        }
+        stage.told().await;
+
+        let filling: Vec<_> = (0..20)
+            .map(|id| {
+                let beds = beds.clone();
+                tokio::spawn(async move {
+                    beds.patch(&doctor("H1"), bed_id(&format!("B{id}")), to(BedStatus::Occupied))
+                        .await
+                })
+            })
+            .collect();
+        for filled in filling {
+            filled.await.unwrap().unwrap();
+        }
+
+        let names = stage.told_names().await;
+        assert_eq!(names.iter().filter(|name| *name == "bed_status_changed").count(), 20);
+        assert_eq!(names.iter().filter(|name| *name == "hospital_alert").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn whose_bed_is_meant_must_be_clear() {
+        let stage = Stage::new();
+        let beds = stage.services.beds.clone();
+        let in_hospital = |id| BedChange {
+            hospital_id: Some(hospital(id)),
+            ..to(BedStatus::Available)
+        };
+        let field = |refused: Result<BedSaved, WriteError>| match refused {
+            Err(WriteError::Invalid(problems)) => problems[0].field.to_string(),
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(
+            field(beds.put(&service(), bed_id("B1"), to(BedStatus::Available)).await),
+            "hospital_id"
+        );
+        assert!(matches!(
+            beds.patch(&service(), bed_id("B1"), to(BedStatus::Available)).await,
+            Err(WriteError::NotFound)
+        ));
+        assert!(matches!(
+            beds.patch(&service(), bed_id("B1"), in_hospital("H1")).await,
+            Err(WriteError::NotFound)
+        ));
+        beds.put(&service(), bed_id("B1"), in_hospital("H1")).await.unwrap();
+        assert!(
+            beds.patch(&service(), bed_id("B1"), to(BedStatus::Cleaning))
+                .await
+                .is_ok(),
+            "there is only one"
+        );
+        beds.put(&service(), bed_id("B1"), in_hospital("H2")).await.unwrap();
+        assert_eq!(
+            field(beds.patch(&service(), bed_id("B1"), to(BedStatus::Cleaning)).await),
+            "hospital_id"
+        );
+        let no_status = BedChange {
+            hospital_id: Some(hospital("H1")),
+            ..BedChange::default()
+        };
+        assert_eq!(field(beds.put(&service(), bed_id("B2"), no_status).await), "status");
+    }
+
+    #[tokio::test]
+    async fn who_may_not_write_is_refused() {
+        let mut stage = Stage::new();
+        stage.place("P2", "H2").await;
+        let beds = stage.services.beds.clone();
+        let elsewhere = BedChange {
+            hospital_id: Some(hospital("H2")),
+            ..to(BedStatus::Available)
+        };
+        let with_theirs = BedChange {
+            patient_id: Change::Set(patient_id("P2")),
+            ..to(BedStatus::Occupied)
+        };
+
+        let refusals = [
+            beds.put(&patient("P1"), bed_id("B1"), elsewhere.clone()).await,
+            beds.put(&doctor("H1"), bed_id("B1"), elsewhere.clone()).await,
+            beds.put(&doctor("H1"), bed_id("B1"), with_theirs).await,
+            beds.patch(&person(Role::Nurse, None), bed_id("B1"), elsewhere).await,
+        ];
+
+        for refusal in refusals {
+            assert!(matches!(refusal, Err(WriteError::Denied(_))), "{refusal:?}");
+        }
+        assert!(stage.told().await.is_empty());
+        let of_other = beds.list(&doctor("H1"), Some(hospital("H2"))).await;
+        assert!(matches!(of_other, Err(ReadError::Denied(Denied::Hospital))));
+    }
+}

@@ -346,3 +346,207 @@ impl Core {
         self.commit(append, None, ()).await.map(Settled::into_outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{Stage, doctor, form, hospital, key, patient, patient_id, person, service};
+    use super::super::{Assessment, Predict};
+    use super::*;
+    use crate::domain::UserId;
+    use crate::domain::access::Role;
+    use crate::domain::risk::Probability;
+
+    fn prediction() -> Predict {
+        Predict {
+            patient_id: patient_id("P1"),
+            hospital_id: Some(hospital("H1")),
+            assessment: Assessment::Predicted {
+                risk_score: Probability::new(0.92).unwrap(),
+                risk_level: None,
+                explanation: None,
+                confidence: None,
+            },
+        }
+    }
+
+    async fn status(stage: &Stage, id: TaskId) -> TaskStatus {
+        stage.services.predictions.state(&service(), id).await.unwrap().status
+    }
+
+    #[tokio::test]
+    async fn a_prediction_is_kept_before_it_is_answered_and_told_by_the_worker() {
+        let mut stage = Stage::new();
+
+        let accepted = stage
+            .services
+            .predictions
+            .accept(&doctor("H1"), prediction(), None)
+            .await
+            .unwrap();
+
+        assert_eq!(accepted.status, TaskStatus::Pending);
+        assert_eq!(status(&stage, accepted.task_id).await, TaskStatus::Pending);
+        assert!(stage.told().await.is_empty());
+        let worker = tokio::spawn(stage.worker.take().unwrap().run(stage.stop.clone()));
+        assert_eq!(stage.next().await.name, "risk_updated");
+        assert_eq!(stage.next().await.name, "patient_alert");
+        let state = stage
+            .services
+            .predictions
+            .state(&doctor("H1"), accepted.task_id)
+            .await
+            .unwrap();
+        assert_eq!(state.status, TaskStatus::Success);
+        let result: RiskAssessed = serde_json::from_str(state.result.unwrap().get()).unwrap();
+        assert_eq!(result.risk_score, Probability::new(0.92).unwrap());
+        assert!(result.alert_id.is_some());
+        stage.stop.cancel();
+        worker.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_restart_interrupts_goes_on_and_is_told_once() {
+        let stage = Stage::new();
+        let predictions = stage.services.predictions.clone();
+        let pending = predictions
+            .accept(&service(), prediction(), None)
+            .await
+            .unwrap()
+            .task_id;
+        let started = predictions
+            .accept(&service(), prediction(), None)
+            .await
+            .unwrap()
+            .task_id;
+        let task = stage.store.task(started).await.unwrap().unwrap();
+        predictions
+            .core
+            .keep(Task {
+                status: TaskStatus::Started,
+                ..task
+            })
+            .await
+            .unwrap();
+
+        let mut stage = stage.restarted();
+        let worker = tokio::spawn(stage.worker.take().unwrap().run(stage.stop.clone()));
+
+        for _ in 0..4 {
+            stage.next().await;
+        }
+        assert!(
+            stage.told().await.is_empty(),
+            "two risks and two alerts, and nothing else"
+        );
+        assert_eq!(status(&stage, pending).await, TaskStatus::Success);
+        assert_eq!(status(&stage, started).await, TaskStatus::Success);
+        stage.stop.cancel();
+        worker.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_second_worker_tells_nothing_twice_and_leaves_it_done() {
+        let mut stage = Stage::new();
+        let predictions = stage.services.predictions.clone();
+        let id = predictions
+            .accept(&service(), prediction(), None)
+            .await
+            .unwrap()
+            .task_id;
+        let before = stage.store.task(id).await.unwrap().unwrap();
+        predictions.core.work_on(id).await;
+        assert_eq!(stage.told_names().await, ["risk_updated", "patient_alert"]);
+        let done = predictions.state(&service(), id).await.unwrap().result.unwrap();
+
+        // A worker that had read the row before it was done writes STARTED over it and tries again.
+        predictions.core.keep(before).await.unwrap();
+        predictions.core.work_on(id).await;
+
+        assert!(stage.told().await.is_empty());
+        let state = predictions.state(&service(), id).await.unwrap();
+        assert_eq!(state.status, TaskStatus::Success);
+        assert_eq!(state.result.unwrap().get(), done.get());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_any_more_fails_and_says_why() {
+        let mut stage = Stage::new();
+        let predictions = stage.services.predictions.clone();
+        let id = predictions
+            .accept(&service(), prediction(), None)
+            .await
+            .unwrap()
+            .task_id;
+        let task = stage.store.task(id).await.unwrap().unwrap();
+        predictions
+            .core
+            .keep(Task {
+                request: "{}".to_owned(),
+                ..task
+            })
+            .await
+            .unwrap();
+
+        predictions.core.work_on(id).await;
+
+        let state = predictions.state(&service(), id).await.unwrap();
+        assert_eq!(state.status, TaskStatus::Failure);
+        assert_eq!(state.error.as_deref(), Some("the request cannot be read"));
+        assert!(stage.told().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_scored_is_refused_at_once() {
+        let stage = Stage::new();
+        let request = Predict {
+            assessment: Assessment::Vitals(form("{}")),
+            ..prediction()
+        };
+
+        let refused = stage.services.predictions.accept(&service(), request, None).await;
+
+        assert!(matches!(refused, Err(WriteError::Invalid(problems)) if problems.len() == 6));
+    }
+
+    #[tokio::test]
+    async fn the_same_key_is_accepted_once() {
+        let stage = Stage::new();
+        let predictions = &stage.services.predictions;
+
+        let first = predictions.accept(&service(), prediction(), key("k", 1)).await.unwrap();
+        let second = predictions.accept(&service(), prediction(), key("k", 1)).await.unwrap();
+
+        assert_eq!(first, second);
+        assert_eq!(stage.store.unfinished_tasks().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_task_is_found_by_who_asked_for_it_and_by_its_hospital() {
+        let stage = Stage::new();
+        let predictions = &stage.services.predictions;
+        let nurse = person(Role::Nurse, Some("H1"));
+        let id = predictions.accept(&nurse, prediction(), None).await.unwrap().task_id;
+        let namesake = Identity {
+            user_id: UserId::parse("nurse-2").unwrap(),
+            ..person(Role::Nurse, None)
+        };
+
+        for by in [service(), nurse, doctor("H1"), person(Role::Admin, Some("H1"))] {
+            assert!(predictions.state(&by, id).await.is_ok(), "{by:?}");
+        }
+        for by in [doctor("H2"), namesake, person(Role::Service, Some("H2"))] {
+            assert!(
+                matches!(predictions.state(&by, id).await, Err(ReadError::NotFound)),
+                "{by:?}"
+            );
+        }
+        assert!(matches!(
+            predictions.state(&patient("P1"), id).await,
+            Err(ReadError::Denied(_))
+        ));
+        assert!(matches!(
+            predictions.state(&service(), TaskId::new()).await,
+            Err(ReadError::NotFound)
+        ));
+    }
+}

@@ -283,3 +283,201 @@ impl Judgement {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::stage::{Stage, doctor, form, hospital, patient, patient_id, service};
+    use super::*;
+    use crate::domain::access::Denied;
+
+    fn predicted(score: f64, level: Option<RiskLevel>) -> Predict {
+        Predict {
+            patient_id: patient_id("P1"),
+            hospital_id: None,
+            assessment: Assessment::Predicted {
+                risk_score: Probability::new(score).unwrap(),
+                risk_level: level,
+                explanation: Some(FreeValue(json!({"top_features": [{"feature": "age", "impact": 0.3}]}))),
+                confidence: Some(Probability::new(0.9).unwrap()),
+            },
+        }
+    }
+
+    fn vitals(json: &str) -> Predict {
+        Predict {
+            patient_id: patient_id("P1"),
+            hospital_id: None,
+            assessment: Assessment::Vitals(form(json)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_critical_risk_is_told_and_then_alerts() {
+        let mut stage = Stage::new();
+
+        let outcome = stage
+            .services
+            .risk
+            .predict(&service(), predicted(0.92, None), None)
+            .await
+            .unwrap();
+
+        let told = stage.told().await;
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0].name, "risk_updated");
+        assert_eq!(told[0].payload["risk_score"], 0.92);
+        assert_eq!(told[0].payload["risk_level"], "critical");
+        assert_eq!(told[0].payload["explanation"]["top_features"][0]["feature"], "age");
+        assert_eq!(told[1].name, "patient_alert");
+        assert_eq!(told[1].rooms, ["patient_P1"]);
+        assert_eq!(told[1].payload["alert_type"], "critical");
+        assert_eq!(told[1].payload["message"], "Critical risk: 92 %");
+        assert_eq!(told[1].payload["risk_score"], 0.92);
+        assert_eq!(outcome.alert_id.unwrap().to_string(), told[1].payload["alert_id"]);
+        assert_eq!(
+            serde_json::to_value(&outcome).unwrap(),
+            json!({
+                "patient_id": "P1",
+                "risk_score": 0.92,
+                "risk_level": "critical",
+                "confidence": 0.9,
+                "explanation": {"top_features": [{"feature": "age", "impact": 0.3}]},
+                "timestamp": "2026-02-15T10:30:00.123456+00:00",
+                "alert_id": outcome.alert_id,
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_low_risk_is_told_and_alerts_nobody() {
+        let mut stage = Stage::new();
+
+        let outcome = stage
+            .services
+            .risk
+            .predict(&service(), predicted(0.1, None), None)
+            .await
+            .unwrap();
+
+        assert_eq!(stage.told_names().await, ["risk_updated"]);
+        assert_eq!(outcome.alert_id, None);
+    }
+
+    #[tokio::test]
+    async fn the_predicting_services_own_level_decides() {
+        let mut stage = Stage::new();
+
+        let outcome = stage
+            .services
+            .risk
+            .predict(&service(), predicted(0.95, Some(RiskLevel::Medium)), None)
+            .await
+            .unwrap();
+
+        assert_eq!(outcome.risk_level, RiskLevel::Medium);
+        assert_eq!(stage.told().await[1].payload["alert_type"], "warning");
+    }
+
+    #[tokio::test]
+    async fn vitals_are_scored_and_explained() {
+        let mut stage = Stage::new();
+        let request = vitals(
+            r#"{"respiratory_rate":26,"oxygen_saturation":90,"supplemental_oxygen":true,"blood_pressure":"95/60",
+                "heart_rate":118,"consciousness":"C","temperature":38.6,"glucose":7}"#,
+        );
+
+        let outcome = stage.services.risk.predict(&service(), request, None).await.unwrap();
+
+        let told = stage.told().await;
+        let explanation = &told[0].payload["explanation"];
+        assert_eq!(explanation["aggregate"], 16);
+        assert_eq!(
+            explanation["top_features"][0],
+            json!({"feature": "respiratory_rate", "impact": 3})
+        );
+        assert_eq!(explanation["clinical_risk"], "high");
+        assert_eq!(explanation["not_scored"], json!(["glucose"]));
+        assert_eq!(told[0].payload["risk_score"], 0.9415);
+        assert_eq!(
+            told[1].payload["message"],
+            "Critical risk: NEWS2 16, observe continuously; emergency response within 30 minutes"
+        );
+        assert_eq!(outcome.confidence, None);
+    }
+
+    #[tokio::test]
+    async fn vitals_that_cannot_be_scored_are_named_and_nobody_is_told() {
+        let mut stage = Stage::new();
+
+        let refused = stage
+            .services
+            .risk
+            .predict(&service(), vitals(r#"{"temperature":98.6}"#), None)
+            .await;
+
+        let Err(WriteError::Invalid(problems)) = refused else {
+            panic!("{refused:?}")
+        };
+        let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_ref()).collect();
+        assert_eq!(
+            fields,
+            [
+                "respiratory_rate",
+                "oxygen_saturation",
+                "systolic_bp",
+                "heart_rate",
+                "consciousness",
+                "temperature"
+            ]
+        );
+        assert!(stage.told().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_prediction_over_the_limit_is_told_and_its_alert_is_not() {
+        let mut stage = Stage::new();
+        for _ in 0..10 {
+            stage
+                .services
+                .risk
+                .predict(&service(), predicted(0.7, None), None)
+                .await
+                .unwrap();
+        }
+        stage.told().await;
+
+        let outcome = stage
+            .services
+            .risk
+            .predict(&service(), predicted(0.7, None), None)
+            .await
+            .unwrap();
+
+        assert!(outcome.suppressed);
+        assert!(outcome.alert_id.is_some());
+        assert_eq!(stage.told_names().await, ["risk_updated"]);
+        assert_eq!(stage.metrics.suppressed.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_predict_is_refused() {
+        let mut stage = Stage::new();
+        stage.place("P1", "H1").await;
+        let risk = stage.services.risk.clone();
+        let elsewhere = Predict {
+            hospital_id: Some(hospital("H2")),
+            ..predicted(0.9, None)
+        };
+
+        let by_patient = risk.predict(&patient("P1"), predicted(0.9, None), None).await;
+        let by_other = risk.predict(&doctor("H2"), predicted(0.9, None), None).await;
+        let moving = risk.predict(&doctor("H1"), elsewhere, None).await;
+
+        assert!(matches!(by_patient, Err(WriteError::Denied(Denied::Role))));
+        assert!(matches!(by_other, Err(WriteError::Denied(Denied::Hospital))));
+        assert!(matches!(moving, Err(WriteError::Denied(Denied::Hospital))));
+        assert!(stage.told().await.is_empty());
+    }
+}

@@ -124,3 +124,157 @@ fn staff_type_of(role: Role) -> Option<StaffType> {
         Role::Staff | Role::Admin | Role::Patient | Role::Service => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{Stage, doctor, hospital, key, patient, person, service};
+    use super::*;
+    use crate::domain::access::Denied;
+
+    const NOTHING: Availability = Availability {
+        staff_id: None,
+        staff_type: None,
+        hospital_id: None,
+        available: true,
+    };
+
+    fn staff_id(id: &str) -> StaffId {
+        StaffId::parse(id).unwrap()
+    }
+
+    fn of(id: &str, available: bool) -> Availability {
+        Availability {
+            staff_id: Some(staff_id(id)),
+            available,
+            ..NOTHING
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_comes_from_the_token() {
+        let mut stage = Stage::new();
+
+        let saved = stage
+            .services
+            .staff
+            .set_availability(&doctor("H1"), NOTHING, None)
+            .await
+            .unwrap();
+
+        assert_eq!(saved.member.staff_id, staff_id("S1"));
+        assert_eq!(saved.member.staff_type, StaffType::Doctor);
+        let told = stage.told().await;
+        assert_eq!(told[0].name, "staff_availability_changed");
+        assert_eq!(told[0].rooms, ["hospital_H1"]);
+        assert_eq!(told[0].payload["available"], true);
+        assert_eq!(told[0].payload["event_id"], saved.event_id.to_string());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_says_is_named() {
+        let stage = Stage::new();
+
+        let refused = stage.services.staff.set_availability(&service(), NOTHING, None).await;
+
+        let Err(WriteError::Invalid(problems)) = refused else {
+            panic!("{refused:?}")
+        };
+        let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_ref()).collect();
+        assert_eq!(fields, ["staff_id", "staff_type", "hospital_id"]);
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_type_is_the_one_that_is_kept_of_them() {
+        let stage = Stage::new();
+        let nurse = Availability {
+            staff_type: Some(StaffType::Nurse),
+            ..of("N1", true)
+        };
+        stage
+            .services
+            .staff
+            .set_availability(&doctor("H1"), nurse, None)
+            .await
+            .unwrap();
+
+        let saved = stage
+            .services
+            .staff
+            .set_availability(&doctor("H1"), of("N1", false), None)
+            .await
+            .unwrap();
+
+        assert_eq!(saved.member.staff_type, StaffType::Nurse);
+    }
+
+    #[tokio::test]
+    async fn who_is_available_is_listed_from_the_longest_on() {
+        let stage = Stage::new();
+        let staff = stage.services.staff.clone();
+        for (id, available) in [("A", true), ("B", true), ("C", true), ("B", false), ("A", true)] {
+            staff
+                .set_availability(&doctor("H1"), of(id, available), None)
+                .await
+                .unwrap();
+            stage.advance(1);
+        }
+        staff
+            .set_availability(&doctor("H2"), of("D", true), None)
+            .await
+            .unwrap();
+
+        let available = staff.available(&doctor("H1"), None).await.unwrap();
+
+        let ids: Vec<_> = available.iter().map(|member| member.staff_id.as_str()).collect();
+        assert_eq!(ids, ["A", "C"], "saying so again does not put A behind C");
+    }
+
+    #[tokio::test]
+    async fn the_same_key_is_told_once() {
+        let mut stage = Stage::new();
+        let staff = stage.services.staff.clone();
+
+        let first = staff
+            .set_availability(&doctor("H1"), NOTHING, key("k", 1))
+            .await
+            .unwrap();
+        stage.advance(1);
+        let second = staff
+            .set_availability(&doctor("H1"), NOTHING, key("k", 1))
+            .await
+            .unwrap();
+
+        assert_eq!(first, second);
+        assert_eq!(stage.told().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_is_refused() {
+        let stage = Stage::new();
+        let staff = stage.services.staff.clone();
+        let elsewhere = Availability {
+            hospital_id: Some(hospital("H2")),
+            ..of("S1", true)
+        };
+        let whole = Availability {
+            staff_type: Some(StaffType::Nurse),
+            ..elsewhere.clone()
+        };
+
+        let by_patient = staff.set_availability(&patient("P1"), whole.clone(), None).await;
+        let in_other = staff.set_availability(&doctor("H1"), elsewhere, None).await;
+        let without_hospital = staff.set_availability(&person(Role::Nurse, None), whole, None).await;
+
+        assert!(matches!(by_patient, Err(WriteError::Denied(Denied::Role))));
+        assert!(matches!(in_other, Err(WriteError::Denied(Denied::Hospital))));
+        assert!(matches!(without_hospital, Err(WriteError::Denied(Denied::Hospital))));
+        assert!(matches!(
+            staff.available(&patient("P1"), None).await,
+            Err(ReadError::Denied(Denied::Role))
+        ));
+        let of_other = staff.available(&doctor("H1"), Some(hospital("H2"))).await;
+        assert!(matches!(of_other, Err(ReadError::Denied(Denied::Hospital))));
+        let of_nobody = staff.available(&service(), None).await;
+        assert!(matches!(of_nobody, Err(ReadError::Invalid(problems)) if problems[0].field == "hospital_id"));
+    }
+}

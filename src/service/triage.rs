@@ -277,3 +277,277 @@ fn assigned_id() -> Result<TriageId, WriteError> {
     let unusable = |_| WriteError::Invalid(vec![Problem::new("triage_id", "could not be assigned; send one")]);
     TriageId::parse(&EventId::new().to_string()).map_err(unusable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{Stage, doctor, form, hospital, key, patient, patient_id, person, service};
+    use super::*;
+    use crate::domain::access::Role;
+
+    fn triage_id(id: &str) -> TriageId {
+        TriageId::parse(id).unwrap()
+    }
+
+    fn new_case(id: &str) -> NewTriage {
+        NewTriage {
+            triage_id: Some(triage_id(id)),
+            patient_id: Some(patient_id("P1")),
+            hospital_id: Some(hospital("H1")),
+            status: TriageStatus::Pending,
+            extra: form(r#"{"urgency":2}"#),
+        }
+    }
+
+    fn to(status: TriageStatus) -> TriageChange {
+        TriageChange {
+            status: Some(status),
+            ..TriageChange::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_case_is_told_to_queue_case_patient_and_hospital() {
+        let mut stage = Stage::new();
+
+        let saved = stage
+            .services
+            .triage
+            .open(&service(), new_case("T1"), None)
+            .await
+            .unwrap();
+
+        assert!(saved.is_new);
+        let told = stage.told().await;
+        assert_eq!(told[0].name, "triage_updated");
+        assert_eq!(told[0].rooms, ["triage_T1", "patient_P1", "triage_queue"]);
+        assert_eq!(told[0].payload["status"], "pending");
+        assert_eq!(told[1].name, "hospital_alert");
+        assert_eq!(told[1].rooms, ["hospital_H1"]);
+        assert_eq!(told[1].payload["alert_type"], "info");
+        assert_eq!(
+            stage
+                .services
+                .triage
+                .case(&doctor("H1"), &triage_id("T1"))
+                .await
+                .unwrap(),
+            saved.case
+        );
+    }
+
+    #[tokio::test]
+    async fn a_case_without_an_id_gets_one_and_the_hospital_of_its_patient() {
+        let mut stage = Stage::new();
+        stage.place("P1", "H1").await;
+        let case = NewTriage {
+            triage_id: None,
+            hospital_id: None,
+            ..new_case("T1")
+        };
+
+        let saved = stage.services.triage.open(&service(), case, None).await.unwrap();
+
+        assert_eq!(saved.case.triage_id.as_str().len(), 36);
+        assert_eq!(saved.case.hospital_id, Some(hospital("H1")));
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_taken_is_refused_and_a_repetition_is_answered() {
+        let mut stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        let first = triage.open(&service(), new_case("T1"), key("k", 1)).await.unwrap();
+        stage.told().await;
+
+        let again = triage.open(&service(), new_case("T1"), key("k", 1)).await.unwrap();
+        let taken = triage.open(&service(), new_case("T1"), None).await;
+
+        assert_eq!(again, first);
+        assert!(matches!(taken, Err(WriteError::AlreadyExists)));
+        assert!(stage.told().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_change_leaves_the_rest_as_it_is() {
+        let mut stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        triage.open(&service(), new_case("T1"), None).await.unwrap();
+        stage.told().await;
+        stage.advance(5);
+        let change = TriageChange {
+            extra: form(r#"{"room":"3","urgency":null}"#),
+            ..to(TriageStatus::Triaged)
+        };
+
+        let saved = triage.patch(&doctor("H1"), triage_id("T1"), change).await.unwrap();
+
+        assert!(!saved.is_new);
+        assert_eq!(saved.case.status, TriageStatus::Triaged);
+        assert_eq!(saved.case.patient_id, Some(patient_id("P1")));
+        assert_eq!(saved.case.extra, form(r#"{"room":"3"}"#));
+        assert!(saved.case.updated_at > saved.case.created_at);
+        assert_eq!(
+            stage.told_names().await,
+            ["triage_updated"],
+            "the hospital hears of new cases only"
+        );
+    }
+
+    #[tokio::test]
+    async fn put_opens_a_case_that_is_not_there_and_patch_does_not() {
+        let mut stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        let whole = TriageChange {
+            patient_id: Change::Clear,
+            hospital_id: Some(hospital("H1")),
+            ..to(TriageStatus::Assigned)
+        };
+
+        let patched = triage.patch(&service(), triage_id("T1"), whole.clone()).await;
+        let incomplete = triage.put(&service(), triage_id("T1"), TriageChange::default()).await;
+        let put = triage.put(&service(), triage_id("T1"), whole).await.unwrap();
+
+        assert!(matches!(patched, Err(WriteError::NotFound)));
+        let Err(WriteError::Invalid(problems)) = incomplete else {
+            panic!("{incomplete:?}")
+        };
+        assert_eq!(
+            problems
+                .iter()
+                .map(|problem| problem.field.as_ref())
+                .collect::<Vec<_>>(),
+            ["status", "patient_id"]
+        );
+        assert!(put.is_new);
+        assert_eq!(stage.told_names().await, ["triage_updated", "hospital_alert"]);
+    }
+
+    #[tokio::test]
+    async fn changes_at_the_same_instant_lose_nothing() {
+        let stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        triage.open(&service(), new_case("T1"), None).await.unwrap();
+
+        let changes = ["a", "b", "c", "d"].map(|name| {
+            let triage = triage.clone();
+            let extra = form(&format!(r#"{{"{name}":1}}"#));
+            tokio::spawn(async move {
+                triage
+                    .patch(
+                        &service(),
+                        triage_id("T1"),
+                        TriageChange {
+                            extra,
+                            ..TriageChange::default()
+                        },
+                    )
+                    .await
+            })
+        });
+        for change in changes {
+            change.await.unwrap().unwrap();
+        }
+
+        let case = triage.case(&service(), &triage_id("T1")).await.unwrap();
+        for name in ["a", "b", "c", "d", "urgency"] {
+            assert!(case.extra.field(name).is_some(), "{name}: {:?}", case.extra);
+        }
+    }
+
+    #[tokio::test]
+    async fn fields_of_the_server_cannot_be_smuggled_in() {
+        let stage = Stage::new();
+        let case = NewTriage {
+            extra: form(r#"{"created_at":"x","status":"y","note":1}"#),
+            ..new_case("T1")
+        };
+
+        let saved = stage.services.triage.open(&service(), case, None).await.unwrap();
+
+        assert_eq!(saved.case.extra, form(r#"{"note":1}"#));
+    }
+
+    #[tokio::test]
+    async fn lists_show_ones_own_hospital_and_what_belongs_to_none() {
+        let stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        for (id, patient, hospital_id) in [
+            ("T1", "P1", Some(hospital("H1"))),
+            ("T2", "P2", Some(hospital("H2"))),
+            ("T3", "P3", None),
+        ] {
+            let case = NewTriage {
+                patient_id: Some(patient_id(patient)),
+                hospital_id,
+                ..new_case(id)
+            };
+            triage.open(&service(), case, None).await.unwrap();
+            stage.advance(1);
+        }
+        let all = || TriageRequest {
+            limit: 100,
+            ..TriageRequest::default()
+        };
+        let ids = async |by: &Identity, request| {
+            let cases = triage.list(by, request).await?;
+            Ok::<_, ReadError>(
+                cases
+                    .iter()
+                    .map(|case| case.triage_id.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+
+        assert_eq!(ids(&service(), all()).await.unwrap(), "T1 T2 T3");
+        assert_eq!(ids(&doctor("H1"), all()).await.unwrap(), "T1 T3");
+        assert_eq!(ids(&person(Role::Nurse, None), all()).await.unwrap(), "T3");
+        let of_other = TriageRequest {
+            hospital_id: Some(hospital("H2")),
+            ..all()
+        };
+        assert!(matches!(
+            ids(&doctor("H1"), of_other).await,
+            Err(ReadError::Denied(Denied::Hospital))
+        ));
+        assert!(matches!(
+            ids(&patient("P1"), all()).await,
+            Err(ReadError::Denied(Denied::Role))
+        ));
+        assert!(matches!(
+            triage.case(&doctor("H1"), &triage_id("T2")).await,
+            Err(ReadError::NotFound)
+        ));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_write_is_refused() {
+        let mut stage = Stage::new();
+        let triage = stage.services.triage.clone();
+        triage.open(&service(), new_case("T1"), None).await.unwrap();
+        stage.told().await;
+        let change = || to(TriageStatus::Assigned);
+
+        let refusals = [
+            triage.open(&patient("P1"), new_case("T2"), None).await,
+            triage.open(&doctor("H2"), new_case("T2"), None).await,
+            triage
+                .open(
+                    &doctor("H2"),
+                    NewTriage {
+                        hospital_id: None,
+                        ..new_case("T2")
+                    },
+                    None,
+                )
+                .await,
+            triage.patch(&doctor("H2"), triage_id("T1"), change()).await,
+            triage.put(&person(Role::Staff, None), triage_id("T1"), change()).await,
+            triage.put(&patient("P1"), triage_id("T1"), change()).await,
+        ];
+
+        for refusal in refusals {
+            assert!(matches!(refusal, Err(WriteError::Denied(_))), "{refusal:?}");
+        }
+        assert!(stage.told().await.is_empty());
+    }
+}

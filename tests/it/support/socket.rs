@@ -559,7 +559,11 @@ fn run_websocket(
                 _ = pongs.recv() => "3".to_owned(),
             };
             // Engine.IO's close packet is for polling; a websocket is closed.
-            let sent = if text == "1" { writer.close().await } else { writer.send(Message::text(text)).await };
+            let sent = if text == "1" {
+                writer.close().await
+            } else {
+                writer.send(Message::text(text)).await
+            };
             if sent.is_err() {
                 return;
             }
