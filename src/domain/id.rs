@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The longest identifier that another system may give us, in characters.
-pub const MAX_ID_LENGTH: usize = 128;
+const MAX_ID_LENGTH: usize = 128;
 
 /// The text cannot be an identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

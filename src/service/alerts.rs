@@ -403,7 +403,7 @@ mod tests {
         let raise = async |stage: &Stage, body| {
             let alerts = &stage.services.alerts;
             alerts
-                .raise_for_patient(&service(), alert("P1", PatientAlertType::Warning), key("k", body))
+                .raise_for_patient(&service(), alert("P1", PatientAlertType::Warning), Some(key("k", body)))
                 .await
         };
 
@@ -418,7 +418,7 @@ mod tests {
         let other = stage
             .services
             .alerts
-            .raise_for_patient(&service(), other, key("other", 1))
+            .raise_for_patient(&service(), other, Some(key("other", 1)))
             .await
             .unwrap();
         assert!(!other.suppressed, "repetitions use nothing up");

@@ -186,7 +186,7 @@ mod stage {
     use crate::clock::ManualClock;
     use crate::domain::access::{Identity, Proof, Role};
     use crate::domain::alert::{HospitalAlertType, PatientAlertType};
-    use crate::domain::{FreeForm, HospitalId, PatientId, StaffId, Timestamp, UserId};
+    use crate::domain::{FreeForm, HospitalId, PatientId, StaffId, UserId};
     use crate::emitter::Emitter;
     use crate::ports::{Bus, Positioned, Store};
     use crate::store::sqlite::{self, SqliteStore};
@@ -359,15 +359,11 @@ mod stage {
         }
     }
 
-    pub(super) fn key(key: &str, body: u8) -> Option<OnceKey> {
-        Some(OnceKey {
+    pub(super) fn key(key: &str, body: u8) -> OnceKey {
+        OnceKey {
             scope: "service-1 POST /x".to_owned(),
             key: key.to_owned(),
             fingerprint: [body; 32],
-        })
-    }
-
-    pub(super) fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+        }
     }
 }

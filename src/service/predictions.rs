@@ -390,14 +390,14 @@ mod tests {
         let worker = tokio::spawn(stage.worker.take().unwrap().run(stage.stop.clone()));
         assert_eq!(stage.next().await.name, "risk_updated");
         assert_eq!(stage.next().await.name, "patient_alert");
-        let state = stage
+        let found = stage
             .services
             .predictions
             .state(&doctor("H1"), accepted.task_id)
             .await
             .unwrap();
-        assert_eq!(state.status, TaskStatus::Success);
-        let result: RiskAssessed = serde_json::from_str(state.result.unwrap().get()).unwrap();
+        assert_eq!(found.status, TaskStatus::Success);
+        let result: RiskAssessed = serde_json::from_str(found.result.unwrap().get()).unwrap();
         assert_eq!(result.risk_score, Probability::new(0.92).unwrap());
         assert!(result.alert_id.is_some());
         stage.stop.cancel();
@@ -463,9 +463,9 @@ mod tests {
         predictions.core.work_on(id).await;
 
         assert!(stage.told().await.is_empty());
-        let state = predictions.state(&service(), id).await.unwrap();
-        assert_eq!(state.status, TaskStatus::Success);
-        assert_eq!(state.result.unwrap().get(), done.get());
+        let found = predictions.state(&service(), id).await.unwrap();
+        assert_eq!(found.status, TaskStatus::Success);
+        assert_eq!(found.result.unwrap().get(), done.get());
     }
 
     #[tokio::test]
@@ -489,9 +489,9 @@ mod tests {
 
         predictions.core.work_on(id).await;
 
-        let state = predictions.state(&service(), id).await.unwrap();
-        assert_eq!(state.status, TaskStatus::Failure);
-        assert_eq!(state.error.as_deref(), Some("the request cannot be read"));
+        let found = predictions.state(&service(), id).await.unwrap();
+        assert_eq!(found.status, TaskStatus::Failure);
+        assert_eq!(found.error.as_deref(), Some("the request cannot be read"));
         assert!(stage.told().await.is_empty());
     }
 
@@ -513,8 +513,14 @@ mod tests {
         let stage = Stage::new();
         let predictions = &stage.services.predictions;
 
-        let first = predictions.accept(&service(), prediction(), key("k", 1)).await.unwrap();
-        let second = predictions.accept(&service(), prediction(), key("k", 1)).await.unwrap();
+        let first = predictions
+            .accept(&service(), prediction(), Some(key("k", 1)))
+            .await
+            .unwrap();
+        let second = predictions
+            .accept(&service(), prediction(), Some(key("k", 1)))
+            .await
+            .unwrap();
 
         assert_eq!(first, second);
         assert_eq!(stage.store.unfinished_tasks().await.unwrap().len(), 1);

@@ -235,12 +235,12 @@ mod tests {
         let staff = stage.services.staff.clone();
 
         let first = staff
-            .set_availability(&doctor("H1"), NOTHING, key("k", 1))
+            .set_availability(&doctor("H1"), NOTHING, Some(key("k", 1)))
             .await
             .unwrap();
         stage.advance(1);
         let second = staff
-            .set_availability(&doctor("H1"), NOTHING, key("k", 1))
+            .set_availability(&doctor("H1"), NOTHING, Some(key("k", 1)))
             .await
             .unwrap();
 

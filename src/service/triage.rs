@@ -355,10 +355,16 @@ mod tests {
     async fn an_id_that_is_taken_is_refused_and_a_repetition_is_answered() {
         let mut stage = Stage::new();
         let triage = stage.services.triage.clone();
-        let first = triage.open(&service(), new_case("T1"), key("k", 1)).await.unwrap();
+        let first = triage
+            .open(&service(), new_case("T1"), Some(key("k", 1)))
+            .await
+            .unwrap();
         stage.told().await;
 
-        let again = triage.open(&service(), new_case("T1"), key("k", 1)).await.unwrap();
+        let again = triage
+            .open(&service(), new_case("T1"), Some(key("k", 1)))
+            .await
+            .unwrap();
         let taken = triage.open(&service(), new_case("T1"), None).await;
 
         assert_eq!(again, first);
