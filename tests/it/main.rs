@@ -12,8 +12,14 @@
 )]
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
 
+mod capacity;
+mod crash;
+mod limiter;
+mod origin;
+mod shutdown;
 mod store;
 mod support;
+mod wire;
 
 #[path = "../interop/mod.rs"]
 mod interop;

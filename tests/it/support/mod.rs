@@ -7,6 +7,7 @@ pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rest;
+pub(crate) mod server;
 pub(crate) mod socket;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub(crate) use people::{Person, admin, doctor, nurse, patient, service, staff};
 pub(crate) use process::ServerProcess;
 pub(crate) use rest::{Answer, Rest};
+pub(crate) use server::TestServer;
 pub(crate) use socket::{Client, Packet, Transport, Visitor};
 
 /// How long anything may take that is expected to happen. Long, because two busy cores are slow; no test passes by waiting
