@@ -51,7 +51,6 @@ pub(super) struct Member {
     pub(super) form: Form,
     /// SHA-256 of the identity: who may take its session up again.
     pub(super) owner: [u8; 32],
-    pub(super) since: Instant,
     state: Mutex<State>,
     /// Its requests, in the order in which they came.
     pub(super) requests: Mutex<VecDeque<Request>>,
@@ -69,6 +68,8 @@ struct State {
     is_counted: bool,
     /// Its rooms are not live yet: what happens in them comes by replay.
     is_catching_up: bool,
+    /// When it had caught up; `None`: it never had to.
+    caught_up: Option<Instant>,
     rooms: BTreeMap<RoomName, Joined>,
     /// Events and bytes that it was sent in rooms it has left.
     sent_before: (u64, u64),
@@ -126,7 +127,6 @@ impl Member {
             expires_at,
             form,
             owner,
-            since: Instant::now(),
             state: Mutex::default(),
             requests: Mutex::default(),
             turn,
@@ -278,6 +278,7 @@ impl Member {
     pub(super) fn go_live(&self, socket: &SocketRef) {
         let mut state = lock(&self.state);
         state.is_catching_up = false;
+        state.caught_up = Some(Instant::now());
         if state.is_over {
             return;
         }
@@ -327,13 +328,18 @@ impl Member {
         rooms.iter().any(|room| state.rooms.contains_key(room))
     }
 
-    /// Its session as it should be kept, where it is known that the client has got everything up to `confirmed`.
-    pub(super) fn session(&self, confirmed: Option<Position>, now: Timestamp) -> Option<Session> {
+    /// Its session as it should be kept. `noted` is where the log ended at an instant so long ago that the client must have
+    /// answered a ping since: if it was live then, it has got everything up to there.
+    fn session(&self, noted: Option<(Instant, Position)>, now: Timestamp) -> Option<Session> {
         let mut state = lock(&self.state);
         if state.is_over {
             return None;
         }
-        if let Some(confirmed) = confirmed.filter(|_| !state.is_catching_up) {
+        if let Some((instant, confirmed)) = noted
+            && !state.is_catching_up
+            && state.caught_up.is_none_or(|caught_up| caught_up < instant)
+        {
+            // A room that it joined later keeps the later position.
             for joined in state.rooms.values_mut() {
                 joined.at = joined.at.max(confirmed);
             }
@@ -354,8 +360,8 @@ impl Member {
     }
 
     /// Writes its session anew, in the order of its other changes.
-    pub(super) fn rewrite_session(&self, confirmed: Option<Position>, now: Timestamp) -> Committed {
-        let session = self.session(confirmed, now);
+    pub(super) fn rewrite_session(&self, noted: Option<(Instant, Position)>, now: Timestamp) -> Committed {
+        let session = self.session(noted, now);
         self.hub.sessions.save(session.map(SessionChange::Open))
     }
 

@@ -43,6 +43,9 @@ use crate::domain::{EventId, Position, Room, Timestamp};
 use crate::ports::{Session, SessionChange, StoreError};
 use crate::telemetry::ResultLabel;
 
+/// How long a client that knows a later event than this server may wait for the server to catch up.
+const REPUBLISHING: Duration = Duration::from_secs(3);
+
 /// How a socket begins.
 pub(super) struct Beginning {
     pub(super) member: Arc<Member>,
@@ -188,8 +191,11 @@ async fn session_for(
         Some(Value::String(offset)) => Some(offset.parse().or(Err(Denied::Refused))?),
         Some(_) => return Err(Denied::Refused),
     };
-    // A position that was never given: made up, or from before this server lost its log.
-    if offset.is_some_and(|offset| offset > hub.recent.last()) {
+    // After a crash, what was delivered and not noted as published is published again; the client may be back before that.
+    // Otherwise it is a position that was never given: made up, or from before this server lost its log.
+    if let Some(offset) = offset
+        && tokio::time::timeout(REPUBLISHING, hub.recent.reaches(offset)).await.is_err()
+    {
         return Err(Denied::Refused);
     }
 
@@ -331,8 +337,7 @@ impl Upkeep {
             self.ends.pop_front();
         }
         for member in hub.members.all() {
-            let confirmed = Some(end).filter(|_| member.since < noted);
-            if !member.rewrite_session(confirmed, hub.clock.now()).wait().await {
+            if !member.rewrite_session(Some((noted, end)), hub.clock.now()).wait().await {
                 return;
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -71,6 +72,14 @@ impl Recent {
     pub(in crate::socket) async fn begun(&self) {
         // It fails only when the sender is gone, which lives as long as this.
         drop(self.begun.subscribe().wait_for(|begun| *begun).await);
+    }
+
+    /// Waits until an event at `position` or a later one has been delivered.
+    pub(super) async fn reaches(&self, position: Position) {
+        const LOOK: Duration = Duration::from_millis(50);
+        while self.last() < position {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The position of the last event that was delivered.
