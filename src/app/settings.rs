@@ -82,6 +82,8 @@ pub(super) fn api(config: &config::Config) -> api::Settings {
     api::Settings {
         max_body_bytes: config.server.max_body_bytes,
         rate_limit_per_second: config.api.rate_limit_per_second,
-        ..api::Settings::default()
+        serve_docs: config.api.docs,
+        serve_metrics: config.metrics.enabled,
+        metrics_need_token: config.metrics.need_token,
     }
 }

@@ -10,6 +10,8 @@ use super::section::Section;
 pub struct Metrics {
     /// Whether `/metrics` is served.
     pub enabled: bool,
+    /// Whether `/metrics` asks for a token outside open mode.
+    pub need_token: bool,
 }
 
 impl Section for Metrics {
