@@ -105,7 +105,7 @@ fn raised(
 ///
 /// Tells `patient_{patient_id}`: `patient_alert`. For doctors, nurses, staff, administrators and services.
 #[utoipa::path(
-    post, path = "/api/alerts/patient", tag = ALERTS, params(IdempotencyKey), request_body = schema::PatientAlert,
+    post, path = "/api/alerts/patient", operation_id = "alert_patient", tag = ALERTS, params(IdempotencyKey), request_body = schema::PatientAlert,
     responses(
         (status = 201, description = "It is durable, and on its way", body = Raised),
         (status = 202, description = "It is durable, and nobody was told: too many alerts of this patient lately", body = Raised,
@@ -128,7 +128,7 @@ pub(super) async fn raise_for_patient(State(api): State<Api>, posted: Posted<Pat
 ///
 /// Tells `hospital_{hospital_id}`: `hospital_alert`.
 #[utoipa::path(
-    post, path = "/api/hospital/alert", tag = ALERTS, params(IdempotencyKey), request_body = schema::HospitalAlert,
+    post, path = "/api/hospital/alert", operation_id = "alert_hospital", tag = ALERTS, params(IdempotencyKey), request_body = schema::HospitalAlert,
     responses((status = 201, description = "It is durable, and on its way", body = Raised), WriteProblems)
 )]
 pub(super) async fn raise_for_hospital(State(api): State<Api>, posted: Posted<HospitalAlert>) -> Answer {
@@ -181,11 +181,10 @@ impl super::fields::FieldValue for AnyAlertType {
 /// the header `Link` names the next page. Without a patient and a hospital: the asker's own hospital (patients: their own);
 /// those who are bound to none see all.
 #[utoipa::path(
-    get, path = "/api/alerts/history", tag = ALERTS, params(schema::History),
+    get, path = "/api/alerts/history", operation_id = "read_alerts", tag = ALERTS, params(schema::History),
     responses(
         (status = 200, description = "Payloads as they were emitted, newest first", body = Vec<Object>,
          headers(("Link" = String, description = "`</api/alerts/history?…>; rel=\"next\"` where there are more"))),
-        (status = 404, description = "The event that `after` names is not in the log (any more): read the history without it", body = schema::Problem),
         ReadProblems,
     )
 )]
@@ -282,7 +281,7 @@ pub(super) struct Timeline<'a> {
 ///
 /// Raised, stored, published, delivered to how many sockets, recovered by how many.
 #[utoipa::path(
-    get, path = "/api/alerts/{alert_id}", tag = ALERTS, params(("alert_id" = uuid::Uuid, Path, description = "The alert")),
+    get, path = "/api/alerts/{alert_id}", operation_id = "read_alert", tag = ALERTS, params(("alert_id" = uuid::Uuid, Path, description = "The alert")),
     responses(
         (status = 200, description = "What became of it", body = Timeline<'_>),
         (status = 404, description = "There is none, or it is not for the asker", body = schema::Problem),

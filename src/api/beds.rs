@@ -88,7 +88,7 @@ fn saved(
 /// What is left out stays; a bed that is not known yet needs `status`. Tells `hospital_{hospital_id}`: `bed_status_changed`, and
 /// `hospital_alert` (`capacity`) when the hospital or the ward becomes full, or no longer is.
 #[utoipa::path(
-    put, path = "/api/beds/{bed_id}", tag = BEDS, request_body = schema::BedChange,
+    put, path = "/api/beds/{bed_id}", operation_id = "put_bed", tag = BEDS, request_body = schema::BedChange,
     params(("bed_id" = schema::Id, Path, description = "The bed, unique inside its hospital")),
     responses(
         (status = 200, description = "It is durable, and on its way", body = schema::BedSaved),
@@ -105,7 +105,7 @@ pub(super) async fn put(State(api): State<Api>, PathId(id): PathId<BedId>, Sent 
 ///
 /// What is left out stays. Tells the same as `PUT`.
 #[utoipa::path(
-    patch, path = "/api/beds/{bed_id}", tag = BEDS, request_body = schema::BedChange,
+    patch, path = "/api/beds/{bed_id}", operation_id = "patch_bed", tag = BEDS, request_body = schema::BedChange,
     params(("bed_id" = schema::Id, Path, description = "The bed, unique inside its hospital")),
     responses(
         (status = 200, description = "It is durable, and on its way", body = schema::BedSaved),
@@ -120,7 +120,7 @@ pub(super) async fn patch(State(api): State<Api>, PathId(id): PathId<BedId>, Sen
 
 /// A hospital's beds, by ward and id
 #[utoipa::path(
-    get, path = "/api/beds", tag = BEDS, params(schema::OfHospital),
+    get, path = "/api/beds", operation_id = "list_beds", tag = BEDS, params(schema::OfHospital),
     responses((status = 200, description = "The beds", body = Vec<schema::Bed>), ReadProblems)
 )]
 pub(super) async fn list(State(api): State<Api>, Caller(by): Caller, Query(mut fields): Query) -> Answer {

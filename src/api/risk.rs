@@ -73,7 +73,7 @@ fn assessment(fields: &mut Fields) -> Option<Assessment> {
 /// From a service that has predicted (`risk_score`), or from vital signs to be scored here by NEWS2 (`vitals`). Tells
 /// `patient_{patient_id}`: `risk_updated`, and `patient_alert` where the level asks for it.
 #[utoipa::path(
-    post, path = "/api/risk/predict", tag = RISK, params(IdempotencyKey), request_body = schema::Predict,
+    post, path = "/api/risk/predict", operation_id = "predict", tag = RISK, params(IdempotencyKey), request_body = schema::Predict,
     responses((status = 200, description = "It is durable, and on its way", body = schema::RiskAssessed), WriteProblems)
 )]
 pub(super) async fn predict(State(api): State<Api>, posted: Posted<Predict>) -> Answer {
@@ -92,7 +92,7 @@ pub(super) async fn predict(State(api): State<Api>, posted: Posted<Predict>) -> 
 ///
 /// Everything that can be said against it is said at once; the work and its events follow, restarts included.
 #[utoipa::path(
-    post, path = "/api/risk/predict-async", tag = RISK, params(IdempotencyKey), request_body = schema::Predict,
+    post, path = "/api/risk/predict-async", operation_id = "predict_later", tag = RISK, params(IdempotencyKey), request_body = schema::Predict,
     responses((status = 202, description = "It is durable, and will be worked on", body = schema::TaskAccepted), WriteProblems)
 )]
 pub(super) async fn predict_async(State(api): State<Api>, posted: Posted<Predict>) -> Answer {
@@ -109,7 +109,7 @@ pub(super) async fn predict_async(State(api): State<Api>, posted: Posted<Predict
 
 /// How far a prediction has come
 #[utoipa::path(
-    get, path = "/api/task-status/{task_id}", tag = RISK, params(("task_id" = uuid::Uuid, Path, description = "The task")),
+    get, path = "/api/task-status/{task_id}", operation_id = "read_task", tag = RISK, params(("task_id" = uuid::Uuid, Path, description = "The task")),
     responses(
         (status = 200, description = "How far it has come", body = schema::TaskState),
         (status = 404, description = "There is none, or it is not for the asker", body = schema::Problem),

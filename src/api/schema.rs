@@ -144,6 +144,7 @@ pub(super) struct History {
     #[param(minimum = 1)]
     cursor: Option<u64>,
     /// Published after this event (its `event_id`): what a client that knows its last event has missed.
+    /// 422 where that event is no longer kept: then read the history without it.
     after: Option<Uuid>,
 }
 

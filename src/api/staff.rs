@@ -77,7 +77,7 @@ fn saved(StaffSaved { member, event_id }: &StaffSaved) -> Answer {
 ///
 /// What is left out comes from the token. Tells `hospital_{hospital_id}`: `staff_availability_changed`.
 #[utoipa::path(
-    put, path = "/api/staff/availability", tag = STAFF, request_body = schema::Availability,
+    put, path = "/api/staff/availability", operation_id = "set_availability", tag = STAFF, request_body = schema::Availability,
     responses((status = 200, description = "It is durable, and on its way", body = schema::StaffSaved), WriteProblems)
 )]
 pub(super) async fn set_availability(State(api): State<Api>, Sent { by, asked }: Sent<Availability>) -> Answer {
@@ -86,7 +86,7 @@ pub(super) async fn set_availability(State(api): State<Api>, Sent { by, asked }:
 
 /// Come on duty: the same with `available` true
 #[utoipa::path(
-    post, path = "/api/staff/login", tag = STAFF, params(IdempotencyKey), request_body = schema::Coming,
+    post, path = "/api/staff/login", operation_id = "login", tag = STAFF, params(IdempotencyKey), request_body = schema::Coming,
     responses((status = 200, description = "It is durable, and on its way", body = schema::StaffSaved), WriteProblems)
 )]
 pub(super) async fn login(State(api): State<Api>, posted: Posted<Coming<true>>) -> Answer {
@@ -95,7 +95,7 @@ pub(super) async fn login(State(api): State<Api>, posted: Posted<Coming<true>>) 
 
 /// Go off duty: the same with `available` false
 #[utoipa::path(
-    post, path = "/api/staff/logout", tag = STAFF, params(IdempotencyKey), request_body = schema::Coming,
+    post, path = "/api/staff/logout", operation_id = "logout", tag = STAFF, params(IdempotencyKey), request_body = schema::Coming,
     responses((status = 200, description = "It is durable, and on its way", body = schema::StaffSaved), WriteProblems)
 )]
 pub(super) async fn logout(State(api): State<Api>, posted: Posted<Coming<false>>) -> Answer {
@@ -112,7 +112,7 @@ async fn come_or_go<const AVAILABLE: bool>(api: &Api, posted: Posted<Coming<AVAI
 
 /// Who is available now, those longest available first
 #[utoipa::path(
-    get, path = "/api/staff", tag = STAFF, params(schema::OfHospital),
+    get, path = "/api/staff", operation_id = "list_available", tag = STAFF, params(schema::OfHospital),
     responses((status = 200, description = "Who is available", body = Vec<schema::StaffMember>), ReadProblems)
 )]
 pub(super) async fn available(State(api): State<Api>, Caller(by): Caller, Query(mut fields): Query) -> Answer {

@@ -97,7 +97,7 @@ fn saved(TriageSaved { case, event_id, is_new }: &TriageSaved) -> Answer {
 ///
 /// Tells `triage_{triage_id}`, `patient_{patient_id}` and `triage_queue`: `triage_updated`, and the hospital: `hospital_alert`.
 #[utoipa::path(
-    post, path = "/api/triage", tag = TRIAGE, params(IdempotencyKey), request_body = schema::NewTriage,
+    post, path = "/api/triage", operation_id = "open_case", tag = TRIAGE, params(IdempotencyKey), request_body = schema::NewTriage,
     responses(
         (status = 201, description = "It is durable, and on its way", body = schema::TriageCase),
         (status = 409, description = "There is a case with this id", body = schema::Problem),
@@ -119,7 +119,7 @@ pub(super) async fn open(State(api): State<Api>, posted: Posted<NewTriage>) -> A
 ///
 /// What is left out stays; a case that is not there yet needs `status` and `patient_id`.
 #[utoipa::path(
-    put, path = "/api/triage/{triage_id}", tag = TRIAGE, request_body = schema::TriageChange,
+    put, path = "/api/triage/{triage_id}", operation_id = "put_case", tag = TRIAGE, request_body = schema::TriageChange,
     params(("triage_id" = schema::Id, Path, description = "The case")),
     responses(
         (status = 200, description = "It is durable, and on its way", body = schema::TriageCase),
@@ -136,7 +136,7 @@ pub(super) async fn put(State(api): State<Api>, PathId(id): PathId<TriageId>, Se
 ///
 /// What is left out stays.
 #[utoipa::path(
-    patch, path = "/api/triage/{triage_id}", tag = TRIAGE, request_body = schema::TriageChange,
+    patch, path = "/api/triage/{triage_id}", operation_id = "patch_case", tag = TRIAGE, request_body = schema::TriageChange,
     params(("triage_id" = schema::Id, Path, description = "The case")),
     responses(
         (status = 200, description = "It is durable, and on its way", body = schema::TriageCase),
@@ -155,7 +155,7 @@ pub(super) async fn patch(
 
 /// Triage cases, the one that waits longest first
 #[utoipa::path(
-    get, path = "/api/triage", tag = TRIAGE, params(schema::TriageList),
+    get, path = "/api/triage", operation_id = "list_cases", tag = TRIAGE, params(schema::TriageList),
     responses((status = 200, description = "The cases that the asker may see", body = Vec<schema::TriageCase>), ReadProblems)
 )]
 pub(super) async fn list(State(api): State<Api>, Caller(by): Caller, Query(mut fields): Query) -> Answer {
@@ -171,7 +171,7 @@ pub(super) async fn list(State(api): State<Api>, Caller(by): Caller, Query(mut f
 
 /// A triage case
 #[utoipa::path(
-    get, path = "/api/triage/{triage_id}", tag = TRIAGE, params(("triage_id" = schema::Id, Path, description = "The case")),
+    get, path = "/api/triage/{triage_id}", operation_id = "read_case", tag = TRIAGE, params(("triage_id" = schema::Id, Path, description = "The case")),
     responses(
         (status = 200, description = "The case", body = schema::TriageCase),
         (status = 404, description = "There is none, or it is not for the asker", body = schema::Problem),

@@ -12,6 +12,7 @@
 )]
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
 
+mod api;
 mod capacity;
 mod crash;
 mod limiter;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::with_tokens;
 use crate::support::TestServer;
@@ -111,7 +111,7 @@ async fn every_operation_says_who_may_what_it_answers_and_how_it_refuses() {
             answers.keys().any(|status| status.starts_with('2')),
             "{route}: no success"
         );
-        let is_public = operation["security"] == serde_json::json!([{}]);
+        let is_public = operation["security"] == json!([{}]);
         let is_guarded = route.contains(" /api/") && !route.ends_with("openapi.json");
         assert_eq!(!is_public && !route.ends_with("/metrics"), is_guarded, "{route}");
         if is_guarded {
@@ -133,6 +133,164 @@ async fn every_operation_says_who_may_what_it_answers_and_how_it_refuses() {
         }
     }
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+}
+
+/// Holds `value` to its schema: no field that is not documented, none missing that is said to be there.
+fn hold(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).unwrap();
+        return hold(document, target, value, place);
+    }
+    if let Some(either) = schema["oneOf"].as_array() {
+        let other = either.iter().find(|schema| schema["type"] != "null").unwrap();
+        if !value.is_null() {
+            hold(document, other, value, place);
+        }
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            let Some(properties) = schema["properties"].as_object() else {
+                return;
+            };
+            for required in schema["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+            {
+                assert!(
+                    fields.contains_key(required),
+                    "{place}: {required} is documented and missing"
+                );
+            }
+            for (name, value) in fields {
+                match properties.get(name) {
+                    Some(schema) => hold(document, schema, value, &format!("{place}.{name}")),
+                    None => assert!(
+                        schema.get("additionalProperties").is_some(),
+                        "{place}: {name} is not documented"
+                    ),
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| hold(document, &schema["items"], item, place)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let kind = match value {
+                Value::Bool(_) => "boolean",
+                Value::Number(number) if number.is_f64() => "number",
+                Value::Number(_) => "integer",
+                Value::String(_) => "string",
+                Value::Null | Value::Array(_) | Value::Object(_) => "null",
+            };
+            let documented = schema["type"].as_str().map_or_else(
+                || {
+                    schema["type"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .collect()
+                },
+                |one| vec![one],
+            );
+            let is_documented = documented.contains(&kind) || (kind == "integer" && documented.contains(&"number"));
+            assert!(is_documented, "{place}: {value} is documented as {documented:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_are_what_is_documented_of_them() {
+    let server = TestServer::start().await;
+    let rest = server.rest();
+    let document = rest.get("/api/openapi.json").await.expect(200);
+    let ask = async |method: &str, path: &str, body: Value, status: u16| {
+        let answer = match method {
+            "get" => rest.get(path).await,
+            "post" => rest.post(path, &body).await,
+            "put" => rest.put(path, &body).await,
+            _ => rest.patch(path, &body).await,
+        };
+        (status, answer.expect(status))
+    };
+    let staff = json!({"staff_id": "D1", "staff_type": "doctor", "hospital_id": "H1"});
+    let available = json!({"staff_id": "D1", "staff_type": "doctor", "hospital_id": "H1", "available": true});
+    let alert = json!({"patient_id": "P1", "hospital_id": "H1", "alert_type": "critical", "alert_data": {"a": 1}});
+    let predicted = json!({"patient_id": "P1", "risk_score": 0.9, "explanation": {"a": 1}});
+    let case = json!({"triage_id": "T1", "patient_id": "P1", "hospital_id": "H1", "status": "pending", "priority": 1});
+    let bed = json!({"hospital_id": "H1", "status": "occupied", "patient_id": "P1", "ward": "ICU", "floor": 3, "a": 1});
+
+    let (_, raised) = ask("post", "/api/alerts/patient", alert.clone(), 201).await;
+    let (_, accepted) = ask("post", "/api/risk/predict-async", predicted.clone(), 202).await;
+    let timeline = format!("/api/alerts/{}", raised["alert_id"].as_str().unwrap());
+    let task = format!("/api/task-status/{}", accepted["task_id"].as_str().unwrap());
+    let checks = [
+        ("post", "/api/alerts/patient", "/api/alerts/patient", alert, 201),
+        ("post", "/api/alerts/patient", "/api/alerts/patient", json!({}), 422),
+        (
+            "post",
+            "/api/hospital/alert",
+            "/api/hospital/alert",
+            json!({"hospital_id": "H1", "alert_type": "info"}),
+            201,
+        ),
+        ("get", "/api/alerts/history", "/api/alerts/history", Value::Null, 200),
+        ("get", "/api/alerts/{alert_id}", &timeline, Value::Null, 200),
+        ("post", "/api/risk/predict", "/api/risk/predict", predicted.clone(), 200),
+        (
+            "post",
+            "/api/risk/predict-async",
+            "/api/risk/predict-async",
+            predicted,
+            202,
+        ),
+        ("get", "/api/task-status/{task_id}", &task, Value::Null, 200),
+        ("post", "/api/triage", "/api/triage", case, 201),
+        (
+            "put",
+            "/api/triage/{triage_id}",
+            "/api/triage/T1",
+            json!({"status": "triaged"}),
+            200,
+        ),
+        (
+            "patch",
+            "/api/triage/{triage_id}",
+            "/api/triage/T1",
+            json!({"status": "assigned"}),
+            200,
+        ),
+        ("get", "/api/triage", "/api/triage", Value::Null, 200),
+        ("get", "/api/triage/{triage_id}", "/api/triage/T1", Value::Null, 200),
+        ("get", "/api/triage/{triage_id}", "/api/triage/T2", Value::Null, 404),
+        (
+            "put",
+            "/api/staff/availability",
+            "/api/staff/availability",
+            available,
+            200,
+        ),
+        ("get", "/api/staff", "/api/staff?hospital_id=H1", Value::Null, 200),
+        ("post", "/api/staff/login", "/api/staff/login", staff.clone(), 200),
+        ("post", "/api/staff/logout", "/api/staff/logout", staff, 200),
+        ("put", "/api/beds/{bed_id}", "/api/beds/B1", bed.clone(), 201),
+        ("patch", "/api/beds/{bed_id}", "/api/beds/B1", bed, 200),
+        ("get", "/api/beds", "/api/beds?hospital_id=H1", Value::Null, 200),
+        ("get", "/api/status/socket", "/api/status/socket", Value::Null, 200),
+        ("get", "/health", "/health", Value::Null, 200),
+        ("get", "/ready", "/ready", Value::Null, 200),
+        ("get", "/", "/", Value::Null, 200),
+    ];
+    for (method, pattern, path, body, status) in checks {
+        let (status, answer) = ask(method, path, body, status).await;
+        let response = &document["paths"][pattern][method]["responses"][status.to_string()];
+        let schema = &response["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{method} {pattern}: {status} is not documented");
+        hold(&document, schema, &answer, &format!("{method} {pattern} {status}"));
+    }
 }
 
 #[tokio::test]

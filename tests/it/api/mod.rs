@@ -51,6 +51,7 @@ macro_rules! assert_answer {
             ".**.alert_id" => "[uuid]",
             ".**.event_id" => "[uuid]",
             ".**.task_id" => "[uuid]",
+            ".version" => "[version]",
         })
     };
 }

@@ -93,6 +93,19 @@ async fn the_metrics_need_no_token() {
 }
 
 #[tokio::test]
+async fn the_metrics_can_be_made_to_need_a_token() {
+    let server = TestServer::builder()
+        .mode("token")
+        .set("WARDBELL__METRICS__NEED_TOKEN", "true")
+        .start()
+        .await;
+
+    server.rest().get("/metrics").await.expect_error(401);
+    server.rest_as(&patient("P1")).get("/metrics").await.expect_error(403);
+    assert_eq!(server.rest_as(&service()).get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_status_of_sockets_counts_them_by_room() {
     let server = TestServer::start().await;
     let mut one = server.connect(&nurse()).await;

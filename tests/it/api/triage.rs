@@ -184,7 +184,7 @@ async fn triage_is_for_staff_and_services_of_the_hospital() {
     outsider
         .patch("/api/triage/T1", &json!({"status": "triaged"}))
         .await
-        .expect_error(404);
+        .expect_error(403);
     outsider.get("/api/triage?hospital_id=H1").await.expect_error(403);
     assert_eq!(outsider.get("/api/triage").await.expect(200), json!([]));
 }
