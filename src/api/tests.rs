@@ -160,17 +160,14 @@ async fn what_cannot_be_made_durable_is_answered_503_and_the_cause_stays_inside(
     assert!(body.contains("send it again") && !body.contains("clos"), "{body}");
 }
 
+async fn panics() {
+    panic!("a secret of the handler");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_or_hangs_is_answered_for() {
     let (node, deps) = Node::new();
     let api = Api::new(deps, &openapi::Document::openapi());
-    #[expect(
-        clippy::unreachable,
-        reason = "the type of a handler that only panics cannot be inferred"
-    )]
-    async fn panics() {
-        unreachable!("a secret of the handler");
-    }
     let router = Router::new()
         .route("/panics", routing::get(panics))
         .route("/hangs", routing::get(std::future::pending::<()>))

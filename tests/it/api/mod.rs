@@ -12,7 +12,7 @@ mod triage;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Person, TestServer, admin, doctor, nurse, patient, service, staff};
+use crate::support::{Answer, Person, TestServer, admin, doctor, nurse, staff};
 
 /// A server that asks for tokens.
 async fn with_tokens() -> TestServer {

@@ -52,7 +52,7 @@ async fn every_guarded_route_asks_for_a_token_in_token_and_in_legacy_mode() {
 async fn a_token_that_does_not_count_is_refused_with_the_reason() {
     let server = with_tokens().await;
     let now = wardbell::clock::Clock::now(&server.clock);
-    let expired = doctor().token(now.minus(Duration::from_secs(2 * 3600)));
+    let expired = doctor().token(now.minus(Duration::from_hours(2)));
     let forged = doctor().token_signed_with(now, &format!("{SECRET}x"));
     let refresh = doctor().with("type", json!("refresh")).token(now);
 
