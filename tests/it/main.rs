@@ -13,7 +13,9 @@
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]
 
 mod api;
+mod auth;
 mod capacity;
+mod cli;
 mod crash;
 mod limiter;
 mod origin;
