@@ -15,7 +15,7 @@ pub struct Capacity {
 }
 
 impl Section for Capacity {
-    /// 0 < clear_below <= raise_at <= 1.
+    /// `0 < clear_below <= raise_at <= 1`.
     fn validate(&self) -> Vec<(&'static str, String)> {
         Checks::default()
             .require("clear_below", self.clear_below > 0.0, "must be above 0")

@@ -33,7 +33,7 @@ pub enum RiskLevel {
 }
 
 impl Section for Risk {
-    /// Every level must be reachable: 0 < medium < high < critical < 1.
+    /// Every level must be reachable: `0 < medium < high < critical < 1`.
     fn validate(&self) -> Vec<(&'static str, String)> {
         let is_inside = |score: f64| 0.0 < score && score < 1.0;
         Checks::default()

@@ -24,7 +24,8 @@ async fn alert(server: &TestServer, token: Option<&str>) -> Answer {
         Some(token) => server.rest().token(token),
         None => server.rest(),
     };
-    rest.ask(reqwest::Method::POST, "/api/alerts/patient", Some(ALERT.to_owned())).await
+    rest.ask(reqwest::Method::POST, "/api/alerts/patient", Some(ALERT.to_owned()))
+        .await
 }
 
 fn with_public_key(algorithm: &str, file: &str) -> Builder {
@@ -53,7 +54,15 @@ async fn token_mode_lets_nobody_in_without_a_token() {
     answer.expect_error(401);
     assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer realm="wardbell""#));
     assert!(server.visitor().attempt().await.is_err());
-    assert!(server.visitor().query("user_id", "u1").query("user_role", "doctor").attempt().await.is_err());
+    assert!(
+        server
+            .visitor()
+            .query("user_id", "u1")
+            .query("user_role", "doctor")
+            .attempt()
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -62,7 +71,11 @@ async fn token_mode_lets_the_holder_of_a_token_in() {
     let token = service().token(now_of(&server));
 
     alert(&server, Some(&token)).await.expect(201);
-    server.connect(&doctor().of("hosp_456")).await.join("hospital_hosp_456").await;
+    server
+        .connect(&doctor().of("hosp_456"))
+        .await
+        .join("hospital_hosp_456")
+        .await;
 }
 
 #[tokio::test]
@@ -81,7 +94,10 @@ async fn a_token_that_does_not_hold_is_told_why_over_rest_and_lets_no_socket_in(
     let server = TestServer::builder().mode("token").start().await;
     let now = now_of(&server);
     let refused = [
-        ("another secret", service().token_signed_with(now, "another-secret-0123456789-abcdefghijk")),
+        (
+            "another secret",
+            service().token_signed_with(now, "another-secret-0123456789-abcdefghijk"),
+        ),
         ("expired", service().token(now.minus(Duration::from_secs(3600 + 31)))),
         ("not yet valid", service().token(now.plus(Duration::from_secs(31)))),
         ("a refresh token", service().with("type", json!("refresh")).token(now)),
@@ -90,7 +106,10 @@ async fn a_token_that_does_not_hold_is_told_why_over_rest_and_lets_no_socket_in(
         ("no subject", service().with("sub", Value::Null).token(now)),
         ("no role", service().with("role", Value::Null).token(now)),
         ("a role that is none", service().with("role", json!("root")).token(now)),
-        ("a hospital that is none", service().with("hospital_id", json!("")).token(now)),
+        (
+            "a hospital that is none",
+            service().with("hospital_id", json!("")).token(now),
+        ),
         ("no token at all", "abc".to_owned()),
     ];
 
@@ -104,7 +123,10 @@ async fn a_token_that_does_not_hold_is_told_why_over_rest_and_lets_no_socket_in(
             Some(r#"Bearer realm="wardbell", error="invalid_token""#),
             "{what}"
         );
-        assert!(server.visitor().auth(json!({"token": token})).attempt().await.is_err(), "{what}");
+        assert!(
+            server.visitor().auth(json!({"token": token})).attempt().await.is_err(),
+            "{what}"
+        );
     }
 }
 
