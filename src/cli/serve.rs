@@ -34,6 +34,7 @@ pub(super) fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
             tracing::info!("{}", note.message);
         }
     }
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -45,6 +46,17 @@ pub(super) fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
     // Whatever still blocks a thread must not hold up the end: what was answered is on disk already.
     runtime.shutdown_background();
     served
+}
+
+/// Every socket is an open file; a shell usually allows 1,024 where the system would allow far more.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "open files allowed"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "could not raise the limit of open files; it bounds how many clients can connect"
+        ),
+    }
 }
 
 async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
