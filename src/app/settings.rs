@@ -70,11 +70,15 @@ pub(super) fn socket(config: &config::Config) -> socket::Settings {
         allow_polling: socket.transports.contains(&config::Transport::Polling),
         allow_websocket: socket.transports.contains(&config::Transport::Websocket),
         connect_timeout: socket.connect_timeout,
+        max_connections: socket.max_connections,
         max_rooms: socket.max_rooms,
         events_per_second: socket.events_per_second,
         events_burst: socket.events_burst,
         token_grace: config.auth.expiry_grace,
-        ..socket::Settings::default()
+        slow_client_events: socket.slow_client_events,
+        slow_client_bytes: socket.slow_client_bytes,
+        backlog_bytes: socket.backlog_bytes,
+        is_recovery_on: socket.recovery,
     }
 }
 
@@ -85,5 +89,28 @@ pub(super) fn api(config: &config::Config) -> api::Settings {
         serve_docs: config.api.docs,
         serve_metrics: config.metrics.enabled,
         metrics_need_token: config.metrics.need_token,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment};
+
+    /// Two sets of defaults would drift apart: `default.toml` is what the documentation shows, the parts' own are what
+    /// their tests run with.
+    #[test]
+    fn the_defaults_of_the_configuration_are_those_of_the_parts() {
+        let config = Config::load(None, &Environment::default()).unwrap();
+
+        assert_eq!(
+            format!("{:?}", socket(&config)),
+            format!("{:?}", socket::Settings::default())
+        );
+        assert_eq!(format!("{:?}", api(&config)), format!("{:?}", api::Settings::default()));
+        assert_eq!(
+            format!("{:?}", service(&config).unwrap()),
+            format!("{:?}", service::Settings::default())
+        );
     }
 }

@@ -31,8 +31,16 @@ pub struct Socket {
     pub events_per_second: u32,
     /// Events that one client may send at once.
     pub events_burst: u32,
-    /// Packets that may wait for a slow client.
-    pub send_buffer_packets: usize,
+    /// Connections that there may be at once.
+    pub max_connections: usize,
+    /// Events that may wait for a client that takes none.
+    pub slow_client_events: u64,
+    /// The same in bytes.
+    pub slow_client_bytes: u64,
+    /// Bytes that may wait for all clients together.
+    pub backlog_bytes: u64,
+    /// Whether sockets can take up a session again.
+    pub recovery: bool,
     /// Whether what happens on the sockets is logged at level debug.
     pub log_events: bool,
 }
@@ -98,14 +106,30 @@ impl Section for Socket {
                 self.events_burst >= self.events_per_second,
                 "must be at least socket.events_per_second",
             )
+            .require("max_connections", self.max_connections >= 1, "must be at least 1")
             .require(
-                "send_buffer_packets",
-                (16..=1_048_576).contains(&self.send_buffer_packets),
-                "must be between 16 and 1048576",
+                "slow_client_events",
+                self.slow_client_events >= 16,
+                "must be at least 16",
+            )
+            .require(
+                "slow_client_bytes",
+                self.slow_client_bytes >= MIN_SLOW_CLIENT_BYTES,
+                format!(
+                    "must be at least {MIN_SLOW_CLIENT_BYTES} bytes: one large event must not close whoever it is for"
+                ),
+            )
+            .require(
+                "backlog_bytes",
+                self.backlog_bytes >= self.slow_client_bytes,
+                "must not be below socket.slow_client_bytes",
             )
             .done()
     }
 }
+
+/// Twice the largest body that can be posted by default.
+const MIN_SLOW_CLIENT_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Whether it is `*`, or a scheme and a host as browsers write them in `Origin`: no path, no query, no pattern.
 fn is_origin(text: &str) -> bool {

@@ -512,6 +512,12 @@ fn values_that_make_no_sense_together_are_refused() {
         ("WARDBELL__SOCKET__TRANSPORTS", ",", "socket.transports"),
         ("WARDBELL__SOCKET__TRANSPORTS", "webtransport", "socket.transports"),
         ("WARDBELL__SOCKET__EVENTS_BURST", "10", "socket.events_burst"),
+        (
+            "WARDBELL__SOCKET__SLOW_CLIENT_BYTES",
+            "1000",
+            "socket.slow_client_bytes",
+        ),
+        ("WARDBELL__SOCKET__BACKLOG_BYTES", "3000000", "socket.backlog_bytes"),
         ("WARDBELL__SOCKET__PING_INTERVAL", "0s", "socket.ping_interval"),
         ("WARDBELL__AUTH__LEEWAY", "1h", "auth.leeway"),
         ("SOCKET_IO_PING_TIMEOUT", "-1", "socket.ping_timeout"),
