@@ -451,4 +451,7 @@ pub struct SocketStatus {
     pub active_connections: usize,
     /// Members by room; rooms without members are not there.
     pub rooms: BTreeMap<String, usize>,
+    /// Whether only this node could be asked.
+    #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
 }

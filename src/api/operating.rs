@@ -213,6 +213,9 @@ pub(super) struct SocketStatus {
     /// Members by room; rooms without members are not there. Whoever is bound to a hospital sees the rooms they may join.
     #[schema(example = json!({"hospital_hosp_456": 2, "patient_PAT-1A2B3C4D": 1}))]
     rooms: BTreeMap<String, usize>,
+    /// There and true where the other instances could not be asked: then these are this one's alone.
+    #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
 }
 
 /// Sockets and rooms, over all instances
@@ -233,6 +236,7 @@ pub(super) async fn socket_status(State(api): State<Api>, Caller(caller): Caller
         &SocketStatus {
             active_connections: status.active_connections,
             rooms,
+            is_partial: status.is_partial,
         },
     )
 }

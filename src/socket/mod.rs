@@ -318,6 +318,7 @@ impl Connections for SocketServer {
         SocketStatus {
             active_connections: self.hub.members.connected(),
             rooms: self.hub.rooms.members(),
+            is_partial: false,
         }
     }
 }

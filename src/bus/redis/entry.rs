@@ -95,7 +95,11 @@ pub(super) fn spooled_position(after: u64, id: EntryId) -> Position {
 
 /// Reads an entry id.
 pub(super) fn entry_id(value: &Value) -> Result<EntryId, Foreign> {
-    if let Value::BulkString(bytes) = value { parse(bytes) } else { Err(Foreign) }
+    if let Value::BulkString(bytes) = value {
+        parse(bytes)
+    } else {
+        Err(Foreign)
+    }
 }
 
 fn write_event(event: &Event, command: &mut Cmd) {

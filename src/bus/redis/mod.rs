@@ -23,6 +23,7 @@ mod entry;
 mod feed;
 mod health;
 mod line;
+mod presence;
 mod reader;
 mod server;
 mod writer;
@@ -48,6 +49,7 @@ use crate::domain::{Event, EventId, Position, RoomName};
 use crate::ports::{Bus, BusError, EventStore, Positioned, SPOOLED, StoreError};
 use crate::telemetry::Metrics;
 
+pub use self::presence::Presence;
 pub use self::server::{InvalidServer, LinkError, Server};
 
 /// Batches that may wait for being put in order. Beyond that publishing waits, and with it the posts.
