@@ -14,7 +14,7 @@ use super::health::Health;
 use super::line::{Line, Question, Slot};
 use super::reader::Read;
 use crate::bus::ahead::Ahead;
-use crate::domain::Event;
+use crate::domain::{Event, Position};
 use crate::ports::{EventStore, Positioned, StoreError};
 use crate::telemetry::Metrics;
 
@@ -48,6 +48,7 @@ type Answer = Pin<Box<dyn Future<Output = (Question, Result<Vec<Positioned>, Sto
 /// The task that hands on.
 pub(super) struct Feed {
     store: Arc<dyn EventStore>,
+    /// Begins where the store is, as soon as that is known.
     line: Line,
     inbox: mpsc::Receiver<Own>,
     stream: mpsc::Receiver<Read>,
@@ -80,7 +81,6 @@ pub(super) struct Ends {
 impl Feed {
     pub(super) fn new(
         store: Arc<dyn EventStore>,
-        line: Line,
         ends: Ends,
         shared: (Arc<Ahead>, Arc<AtomicU64>, Arc<Health>),
         metrics: Metrics,
@@ -89,7 +89,7 @@ impl Feed {
         let (ahead, highest, health) = shared;
         Self {
             store,
-            line,
+            line: Line::new(Position::START),
             inbox: ends.inbox,
             stream: ends.stream,
             sender: ends.sender,
@@ -109,6 +109,7 @@ impl Feed {
 
     /// Hands on until the bus is closed and what this node published is handed on, or nobody listens any more.
     pub(super) async fn run(mut self) {
+        self.begin().await;
         loop {
             if self.flush().await.is_err() {
                 return;
@@ -134,6 +135,58 @@ impl Feed {
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
+    }
+
+    /// Finds out where to begin: behind what the store has, or, if the store is away, behind what the stream has. What the
+    /// stream lacks is then read when the store is back.
+    async fn begin(&mut self) {
+        let mut in_stream = 0;
+        let mut is_caught_up = false;
+        loop {
+            let in_store = tokio::time::timeout(PATIENCE, self.store.last_position()).await;
+            let begin = match in_store {
+                Ok(Ok(position)) => Some(position),
+                Ok(Err(_)) | Err(_) if is_caught_up => Some(Position::from_sequence(in_stream)),
+                Ok(Err(_)) | Err(_) => None,
+            };
+            if let Some(begin) = begin {
+                self.line = Line::new(begin);
+                return;
+            }
+            let again = tokio::time::sleep(RETRY);
+            tokio::pin!(again);
+            loop {
+                tokio::select! {
+                    // What is new waits there: nothing is handed on yet.
+                    read = self.stream.recv(), if !is_caught_up => match read {
+                        Some(Read::Old(entries)) => in_stream = self.take_old(entries).max(in_stream),
+                        Some(Read::CaughtUp) => {
+                            is_caught_up = true;
+                            break;
+                        }
+                        Some(Read::New(_) | Read::Connected) => {}
+                        None => return,
+                    },
+                    () = self.stop.cancelled() => return,
+                    () = &mut again => break,
+                }
+            }
+        }
+    }
+
+    /// Answers the greatest sequence number among them.
+    fn take_old(&mut self, entries: Vec<(EntryId, Entry)>) -> u64 {
+        let mut greatest = 0;
+        for (id, entry) in entries {
+            match entry {
+                Entry::Committed(number, _) | Entry::Hole(number) => greatest = greatest.max(number),
+                Entry::Spooled(after, event) => {
+                    greatest = greatest.max(after);
+                    self.ahead.keep(spooled_position(after, id), event);
+                }
+            }
+        }
+        greatest
     }
 
     /// What is still held is handed on as it is: nobody will ask the store any more.
@@ -181,12 +234,9 @@ impl Feed {
     fn take_read(&mut self, read: Read) {
         match read {
             Read::Connected => self.poll_at = Instant::now(),
+            Read::CaughtUp => {}
             Read::Old(entries) => {
-                for (id, entry) in entries {
-                    if let Entry::Spooled(after, event) = entry {
-                        self.ahead.keep(spooled_position(after, id), event);
-                    }
-                }
+                self.take_old(entries);
             }
             Read::New(entries) => {
                 for (id, entry) in entries {

@@ -40,13 +40,12 @@ use tokio_util::sync::CancellationToken;
 use self::entry::{Entry, spooled_position};
 use self::feed::{Ends, Feed, Own};
 use self::health::Health;
-use self::line::Line;
 use self::reader::Reader;
 use self::writer::{Outgoing, Writer};
 use super::ahead::Ahead;
 use super::local::Closed;
 use crate::domain::{Event, EventId, Position, RoomName};
-use crate::ports::{Bus, BusError, EventStore, Positioned, SPOOLED, StoreError};
+use crate::ports::{Bus, BusError, EventStore, Positioned, SPOOLED};
 use crate::telemetry::Metrics;
 
 pub use self::presence::Presence;
@@ -62,6 +61,8 @@ const MAX_READ: usize = 8;
 const MAX_WAITING: usize = 4_096;
 /// How long an event without the store may wait for its place.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Instead of a sequence number, as long as no node has told this one any.
+const UNKNOWN: u64 = u64::MAX;
 
 /// Where the stream is, and how long it is kept.
 #[derive(Clone, Debug)]
@@ -113,20 +114,12 @@ impl RedisTasks {
 }
 
 impl RedisBus {
-    /// A bus that goes on behind what `store` has. Redis need not be there yet.
-    ///
-    /// # Errors
-    /// If the store cannot say how far it is.
-    pub async fn new(
-        settings: Settings,
-        store: Arc<dyn EventStore>,
-        metrics: Metrics,
-    ) -> Result<(Self, RedisTasks), StoreError> {
-        let last = store.last_position().await?;
+    /// A bus that goes on behind what `store` has. Neither store nor Redis need be there yet.
+    pub fn new(settings: Settings, store: Arc<dyn EventStore>, metrics: Metrics) -> (Self, RedisTasks) {
         let stop = CancellationToken::new();
         let health = Arc::new(Health::new(metrics.clone()));
         let ahead = Arc::new(Ahead::default());
-        let highest = Arc::new(AtomicU64::new(last.major));
+        let highest = Arc::new(AtomicU64::new(UNKNOWN));
         let (inbox, own) = mpsc::channel(MAX_INBOX);
         let (outbox, outgoing) = mpsc::channel(MAX_OUTBOX);
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
@@ -157,7 +150,7 @@ impl RedisBus {
                 metrics: metrics.clone(),
                 stop: stop.clone(),
             },
-            feed: Feed::new(store, Line::new(last), ends, shared, metrics.clone(), stop.clone()),
+            feed: Feed::new(store, ends, shared, metrics.clone(), stop.clone()),
             stop: stop.clone(),
         };
         let bus = Self {
@@ -171,7 +164,7 @@ impl RedisBus {
             metrics,
             stop,
         };
-        Ok((bus, tasks))
+        (bus, tasks)
     }
 
     fn send(&self, entry: Entry, answer: Option<oneshot::Sender<Position>>) {
@@ -196,8 +189,10 @@ impl RedisBus {
             // An attempt that seemed to fail may have reached the stream.
             if let Some(position) = self.ahead.position_of(event.id) {
                 placed.push(Place::Known(position));
-            } else if self.health.is_up() {
-                let after = self.highest.load(Ordering::Acquire);
+                continue;
+            }
+            let after = self.highest.load(Ordering::Acquire);
+            if after != UNKNOWN && self.health.is_up() {
                 let (answer, answered) = oneshot::channel();
                 self.send(Entry::Spooled(after, Arc::clone(event)), Some(answer));
                 placed.push(Place::Asked(after, answered));

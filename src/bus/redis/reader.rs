@@ -29,6 +29,8 @@ pub(super) enum Read {
     New(Vec<(EntryId, Entry)>),
     /// A connection was made. There may be a gap in front of what follows.
     Connected,
+    /// Everything old has been told.
+    CaughtUp,
 }
 
 /// The task that reads.
@@ -48,6 +50,8 @@ struct Cursor {
     read: EntryId,
     /// The last entry that was there when the node began; `None` until that is known.
     began: Option<EntryId>,
+    /// Whether that has been told.
+    is_caught_up: bool,
 }
 
 /// Whoever reads on behind the reader has gone: the node is ending.
@@ -99,7 +103,11 @@ impl Reader {
             if let Some((last, _)) = entries.last() {
                 cursor.read = *last;
             }
-            if self.tell(entries, cursor.began.unwrap_or_default()).await.is_err() {
+            // A stream that is lost meanwhile begins anew below what was there when the node began.
+            let began = cursor.began.unwrap_or_default();
+            let is_past = cursor.read >= began || end < began;
+            let catches_up = is_past && !std::mem::replace(&mut cursor.is_caught_up, is_past);
+            if self.tell(entries, began, catches_up).await.is_err() {
                 return Ok(Unheard);
             }
             if self.health.searches() != searches {
@@ -109,7 +117,12 @@ impl Reader {
         }
     }
 
-    async fn tell(&self, entries: Vec<(EntryId, Option<Entry>)>, began: EntryId) -> Result<(), Unheard> {
+    async fn tell(
+        &self,
+        entries: Vec<(EntryId, Option<Entry>)>,
+        began: EntryId,
+        catches_up: bool,
+    ) -> Result<(), Unheard> {
         let mut old = Vec::new();
         let mut new = Vec::with_capacity(entries.len());
         for (id, entry) in entries {
@@ -121,11 +134,13 @@ impl Reader {
                 }
             }
         }
-        for told in [Read::Old(old), Read::New(new)] {
-            let is_empty = matches!(&told, Read::Old(entries) | Read::New(entries) if entries.is_empty());
-            if !is_empty {
-                self.feed.send(told).await.or(Err(Unheard))?;
-            }
+        let told = [
+            (!old.is_empty()).then_some(Read::Old(old)),
+            catches_up.then_some(Read::CaughtUp),
+            (!new.is_empty()).then_some(Read::New(new)),
+        ];
+        for told in told.into_iter().flatten() {
+            self.feed.send(told).await.or(Err(Unheard))?;
         }
         Ok(())
     }
