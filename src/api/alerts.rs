@@ -14,6 +14,7 @@ use super::fields::Fields;
 use super::openapi::ALERTS;
 use super::posted::{Asked, Posted};
 use super::schema::{self, IdempotencyKey, ReadProblems, WriteProblems};
+use super::values::{FieldValue, Why};
 use crate::domain::access::Action;
 use crate::domain::alert::{HospitalAlertType, PatientAlertType};
 use crate::domain::{AlertScope, EventId, Timestamp};
@@ -163,8 +164,8 @@ fn history_request(mut fields: Fields) -> Result<HistoryRequest, ApiError> {
 /// The `alert_type` of a patient's or a hospital's alert.
 struct AnyAlertType(&'static str);
 
-impl super::fields::FieldValue for AnyAlertType {
-    fn from_value(value: serde_json::Value) -> Result<Self, super::fields::Why> {
+impl FieldValue for AnyAlertType {
+    fn from_value(value: serde_json::Value) -> Result<Self, Why> {
         let text = String::from_value(value)?;
         let patients = text.parse::<PatientAlertType>().map(PatientAlertType::as_str).ok();
         let hospitals = || text.parse::<HospitalAlertType>().map(HospitalAlertType::as_str).ok();

@@ -34,7 +34,7 @@ impl Asked for Put {
         let patient_id = fields.change("patient_id");
         let ward = fields.change("ward");
         let floor = fields.change("floor");
-        let extra = fields.rest();
+        let extra = fields.rest(&["event_id", "capacity_alerts"]);
         Some(Self {
             bed_id,
             change: BedChange {

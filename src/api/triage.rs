@@ -30,7 +30,7 @@ impl Asked for NewTriage {
         let patient_id = fields.required_or_null("patient_id");
         let hospital_id = fields.optional("hospital_id");
         let status = fields.required("status");
-        let extra = fields.rest();
+        let extra = fields.rest(&["event_id"]);
         Some(Self {
             triage_id,
             patient_id: patient_id?,
@@ -56,7 +56,7 @@ impl Asked for Put {
         let patient_id = fields.change("patient_id");
         let hospital_id = fields.optional("hospital_id");
         let status = fields.optional("status");
-        let extra = fields.rest();
+        let extra = fields.rest(&["event_id"]);
         Some(Self {
             triage_id,
             change: TriageChange {

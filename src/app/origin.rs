@@ -56,7 +56,12 @@ impl OriginPolicy {
                 HeaderName::from_static("x-request-id"),
                 HeaderName::from_static("x-tenant-id"),
             ])
-            .expose_headers([LINK, RETRY_AFTER, HeaderName::from_static("x-request-id")])
+            .expose_headers([
+                LINK,
+                RETRY_AFTER,
+                HeaderName::from_static("x-request-id"),
+                HeaderName::from_static("idempotency-replayed"),
+            ])
             .max_age(std::time::Duration::from_hours(1));
         if self.is_any_allowed {
             // Credentials and a wildcard exclude each other; tokens travel in `Authorization`, which needs none.

@@ -75,6 +75,32 @@ async fn the_last_bed_raises_one_capacity_alert_which_the_answer_names() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_sent_back_changes_nothing() {
+    let server = TestServer::start().await;
+    let rest = server.rest();
+    rest.put("/api/beds/B2", &json!({"hospital_id": "H1", "status": "available"}))
+        .await
+        .expect(201);
+    let case = json!({"triage_id": "T1", "patient_id": "P1", "status": "pending", "priority": 1});
+
+    for (path, noted) in [
+        ("/api/beds/B1", rest.put("/api/beds/B1", &occupied()).await.expect(201)),
+        ("/api/triage/T1", rest.post("/api/triage", &case).await.expect(201)),
+    ] {
+        let again = rest.put(path, &noted).await;
+
+        assert_eq!(again.text.matches("event_id").count(), 1, "{}", again.text);
+        let (mut before, mut after) = (noted, again.expect(200));
+        for body in [&mut before, &mut after] {
+            for told in ["event_id", "updated_at", "capacity_alerts"] {
+                body.as_object_mut().unwrap().remove(told);
+            }
+        }
+        assert_eq!(after, before);
+    }
+}
+
+#[tokio::test]
 async fn a_patch_of_no_bed_is_not_found() {
     let server = TestServer::start().await;
 
