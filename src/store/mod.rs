@@ -1,6 +1,7 @@
 //! Where events and the state behind the REST reads are kept.
 //!
-//! One store today: [`sqlite`], inside the binary, for one node. Every store passes the conformance suite in `tests/it/store`.
+//! [`sqlite`], inside the binary, for one node; [`postgres`] for several. Every store passes the conformance suite in `tests/it/store`.
 //! Nothing here knows HTTP, sockets or who may read what.
 
+pub mod postgres;
 pub mod sqlite;

@@ -1,0 +1,294 @@
+//! The connections: a bounded number, none of them waited for longer than a request may take.
+//!
+//! When the server is gone, the first request that notices says so and everybody else is told at once, while one task looks
+//! whether it is back. A connection that was given up in the middle of something is closed, never used again: the answer to
+//! an old question may still be on its way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::Row;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::{Address, AddressError};
+use super::failure::Failure;
+use super::{Settings, schema};
+
+/// How often it is looked whether the server is back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The pause between two attempts of one request.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(25);
+
+/// A parameter of a statement.
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// All connections of this store.
+pub(super) struct Connections {
+    pool: Pool,
+    /// Reads that may go on at the same time.
+    reads: Semaphore,
+    settings: Settings,
+    /// Nothing is asked before the schema is looked at, so it begins as if the server were gone.
+    is_down: AtomicBool,
+    is_looking: AtomicBool,
+    me: Weak<Self>,
+}
+
+impl Connections {
+    pub(super) fn new(settings: Settings) -> Result<Arc<Self>, AddressError> {
+        let Address { config, tls } = Address::new(&settings)?;
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = Manager::from_connect(config, Connector { tls }, ManagerConfig { recycling_method });
+        let pool = Pool::builder(manager)
+            .max_size(settings.pool_size.max(3))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| AddressError::Tls(Box::new(error)))?;
+        Ok(Arc::new_cyclic(|me| Self {
+            pool,
+            reads: Semaphore::new(settings.pool_size.max(3) - 2),
+            settings,
+            is_down: AtomicBool::new(true),
+            is_looking: AtomicBool::new(false),
+            me: me.clone(),
+        }))
+    }
+
+    /// Whether requests are refused at once.
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Acquire)
+    }
+
+    /// A connection, for as long as `deadline` allows.
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease, Failure> {
+        if self.is_down() {
+            return Err(Failure::Down);
+        }
+        self.lease_even_if_down(deadline).await
+    }
+
+    async fn lease_even_if_down(&self, deadline: Instant) -> Result<Lease, Failure> {
+        let left = Some(deadline.saturating_duration_since(Instant::now()));
+        let object = match self.pool.timeout_get(&Timeouts { wait: left, create: left, recycle: left }).await {
+            Ok(object) => object,
+            // Every way of not getting a connection is the server's absence, a wrong password included.
+            Err(PoolError::Backend(error)) => {
+                return Err(match Failure::from(error) {
+                    Failure::Contended(said) | Failure::Refused(said) => Failure::Lost(Box::new(said)),
+                    Failure::Broken(said) => Failure::Lost(said),
+                    failure @ (Failure::Lost(_) | Failure::Slow | Failure::Down | Failure::Crowded | Failure::Schema(_)) => {
+                        failure
+                    }
+                });
+            }
+            Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Failure::Crowded),
+            Err(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => return Err(Failure::Slow),
+            Err(error @ (PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) => {
+                return Err(Failure::Lost(Box::new(error)));
+            }
+        };
+        Ok(Lease(Some(object)))
+    }
+
+    /// Asks for something that is there. Reads leave connections for those who write.
+    pub(super) async fn read(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
+        let deadline = Instant::now() + self.settings.read_timeout;
+        let Ok(Ok(_place)) = timeout_at(deadline, self.reads.acquire()).await else {
+            return Err(Failure::Crowded);
+        };
+        self.repeat(sql, parameters, deadline).await
+    }
+
+    /// Does something that may be done twice.
+    pub(super) async fn write(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
+        self.repeat(sql, parameters, Instant::now() + self.settings.read_timeout).await
+    }
+
+    /// Does something that must not be done twice, and may be lost.
+    pub(super) async fn write_once(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
+        let deadline = Instant::now() + self.settings.read_timeout;
+        let outcome = self.ask(sql, parameters, deadline).await;
+        outcome.inspect_err(|failure| self.heed(failure))
+    }
+
+    async fn repeat(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        loop {
+            match self.ask(sql, parameters, deadline).await {
+                Err(failure) if failure.may_pass() && self.has_time_for_another(deadline).await => {}
+                outcome => return outcome.inspect_err(|failure| self.heed(failure)),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let lease = self.lease(deadline).await?;
+        let connection = lease.connection()?;
+        let rows = until(deadline, async {
+            let statement = connection.prepare_cached(sql).await?;
+            Ok(connection.query(&statement, parameters).await?)
+        })
+        .await?;
+        lease.give_back();
+        Ok(rows)
+    }
+
+    /// Whether there is time for another attempt; makes the pause before it.
+    pub(super) async fn has_time_for_another(&self, deadline: Instant) -> bool {
+        let has_time = Instant::now() + BETWEEN_ATTEMPTS < deadline;
+        if has_time {
+            sleep(BETWEEN_ATTEMPTS).await;
+        }
+        has_time
+    }
+
+    /// If the failure says that the server is gone, refuses everything from now on and looks whether it is back.
+    pub(super) fn heed(&self, failure: &Failure) {
+        if !failure.is_of_the_server() {
+            return;
+        }
+        if !self.is_down.swap(true, Ordering::AcqRel) {
+            tracing::error!(error = failure as &dyn std::error::Error, "PostgreSQL is gone; looking for it");
+            self.pool.retain(|_, _| false);
+        }
+        self.look();
+    }
+
+    /// Starts looking whether the server is back, unless somebody does.
+    pub(super) fn look(&self) {
+        if !self.is_looking.swap(true, Ordering::AcqRel) {
+            tokio::spawn(look_until_back(self.me.clone()));
+        }
+    }
+
+    /// Connects and makes sure that the schema is ours; from then on requests are let through.
+    pub(super) async fn arrive(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let lease = self.lease_even_if_down(deadline).await?;
+        let connection = lease.connection()?;
+        until(deadline, async { Ok(connection.batch_execute("SELECT 1").await?) }).await?;
+        // A migration takes its time.
+        schema::migrate(connection).await?;
+        lease.give_back();
+        if self.is_down.swap(false, Ordering::AcqRel) {
+            tracing::info!("PostgreSQL is there");
+        }
+        Ok(())
+    }
+
+    /// Lets no more requests begin and closes the connections that are idle.
+    pub(super) fn close(&self) {
+        self.is_down.store(true, Ordering::Release);
+        self.pool.close();
+    }
+}
+
+async fn look_until_back(connections: Weak<Connections>) {
+    let mut said = None;
+    loop {
+        let Some(connections) = connections.upgrade().filter(|connections| !connections.pool.is_closed()) else {
+            return;
+        };
+        match connections.arrive().await {
+            Ok(()) => {
+                connections.is_looking.store(false, Ordering::Release);
+                return;
+            }
+            Err(Failure::Schema(error)) if said.as_ref() != Some(&error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "this database cannot be used");
+                said = Some(error);
+            }
+            Err(_) => {}
+        }
+        drop(connections);
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// A connection in use. It goes back to the others only when told that nothing was left in the middle.
+pub(super) struct Lease(Option<Object>);
+
+impl Lease {
+    pub(super) fn connection(&self) -> Result<&Object, Failure> {
+        self.0.as_ref().ok_or(Failure::Down)
+    }
+
+    /// Gives it back, ready for the next.
+    pub(super) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// Waits for an answer until `deadline`.
+pub(super) async fn until<T>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    timeout_at(deadline, answer).await.unwrap_or(Err(Failure::Slow))
+}
+
+/// One statement with its parameters.
+pub(super) struct Statement {
+    pub(super) sql: &'static str,
+    pub(super) parameters: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+/// Sends all statements at once and waits for their answers: one round trip, once they are prepared. The first failure is
+/// the one that counts; those after it follow from it.
+pub(super) async fn send_all(connection: &Object, statements: &[Statement]) -> Result<Vec<Vec<Row>>, Failure> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        let parameters: Vec<Parameter<'_>> = statement.parameters.iter().map(|value| &**value as Parameter<'_>).collect();
+        prepared.push((connection.prepare_cached(statement.sql).await?, parameters));
+    }
+    let answers = prepared.iter().map(|(statement, parameters)| connection.query(statement, parameters));
+    let answers = futures_util::future::join_all(answers).await;
+    answers.into_iter().map(|answer| answer.map_err(Failure::from)).collect()
+}
+
+/// Makes connections. Their ends are not worth a line in the log: whoever used them says so.
+struct Connector {
+    tls: MakeRustlsConnect,
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        config: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let (tls, config) = (self.tls.clone(), config.clone());
+        Box::pin(async move {
+            let (client, connection) = config.connect(tls).await?;
+            let ending = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(error = &Failure::from(error) as &dyn std::error::Error, "a connection has ended");
+                }
+            });
+            Ok((client, ending))
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! What can go wrong with a server elsewhere, and what that says of a request.
+//!
+//! Messages of PostgreSQL may quote the row they are about, and rows are patients. Only its codes, and the texts of those
+//! that are about the server itself, are kept.
+
+use tokio_postgres::error::{DbError, Severity};
+
+use crate::ports::StoreError;
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The connection is gone, or was never there.
+    #[error("the connection to PostgreSQL is lost")]
+    Lost(#[source] BoxError),
+    /// The server did not answer in time.
+    #[error("PostgreSQL did not answer in time")]
+    Slow,
+    /// Every connection was in use for too long.
+    #[error("every connection to PostgreSQL is in use")]
+    Crowded,
+    /// It was gone a moment ago; somebody is looking whether it is back.
+    #[error("PostgreSQL is gone")]
+    Down,
+    /// It took part in a deadlock, or waited for a lock for too long. The same again may well succeed.
+    #[error("PostgreSQL was busy with something that stood in the way")]
+    Contended(#[source] ServerError),
+    /// The server cannot do it now.
+    #[error("PostgreSQL refused for now")]
+    Refused(#[source] ServerError),
+    /// The server cannot do it at all: the tables are not what they should be.
+    #[error("PostgreSQL refused")]
+    Broken(#[source] BoxError),
+    /// The database's schema is not ours to use.
+    #[error(transparent)]
+    Schema(#[from] super::schema::SchemaError),
+}
+
+/// Any error.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the server said, as far as it may be repeated.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{code}{text}")]
+pub(super) struct ServerError {
+    code: String,
+    text: String,
+}
+
+impl ServerError {
+    fn new(error: &DbError) -> Self {
+        let code = error.code().code();
+        let is_about_the_server =
+            ["08", "25", "28", "3D", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class));
+        let text = if is_about_the_server { format!(": {}", error.message()) } else { String::new() };
+        Self { code: code.to_owned(), text }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            return Self::Lost(Box::new(error));
+        };
+        let code = said.code().code();
+        let is_fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        let said = ServerError::new(said);
+        // 25006: read-only, a standby; another connection may find the primary. 57P0x: it is shutting down or starting up.
+        if is_fatal || code == "25006" || code.starts_with("08") || code.starts_with("57P") {
+            return Self::Lost(Box::new(said));
+        }
+        match code.get(..2) {
+            Some("40" | "55") => Self::Contended(said),
+            _ if code == "57014" => Self::Contended(said),
+            Some("22" | "23" | "42" | "XX" | "P0" | "26" | "34" | "0A") => Self::Broken(Box::new(said)),
+            _ => Self::Refused(said),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether another attempt on another connection may succeed.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Contended(_))
+    }
+
+    /// Whether it says that the server is gone.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Slow)
+    }
+
+    /// A row that is not what was written here.
+    pub(super) fn unreadable(error: impl Into<BoxError>) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Broken(_) => Self::Damaged(Box::new(failure)),
+            Failure::Lost(_)
+            | Failure::Slow
+            | Failure::Down
+            | Failure::Crowded
+            | Failure::Contended(_)
+            | Failure::Refused(_)
+            | Failure::Schema(_) => Self::Unavailable(Box::new(failure)),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The store of several nodes: PostgreSQL.
+//!
+//! Sequence numbers are given in the order of commits ([`commit`]): whoever can read one event can read every earlier one, so
+//! no reader that goes on from the last position it has seen ever skips one. An event's position is its sequence number and
+//! it is published with its commit: there is nothing that a node which dies afterwards could leave undone.
+//!
+//! It refuses to know the bus, and what to do while the server is gone (that is the spool's business).
+
+mod address;
+mod columns;
+mod commit;
+mod connections;
+mod decide;
+mod events;
+mod failure;
+mod history;
+mod schema;
+mod sessions;
+mod state;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::clock::Clock;
+use crate::domain::{Position, Timestamp};
+use crate::ports::{Appended, StoreError};
+
+pub use address::AddressError;
+pub use commit::Absorb;
+pub use schema::SchemaError;
+
+use connections::Connections;
+use failure::Failure;
+
+/// Where the database is and how long it is waited for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=/path`; several hosts are tried in turn
+    /// for the one that can be written to.
+    pub url: SecretString,
+    /// The password, where it is not in the URL.
+    pub password: Option<SecretString>,
+    /// What the server's own views call these connections.
+    pub application_name: String,
+    /// Connections at most.
+    pub pool_size: usize,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a read may take; the server ends a statement that takes three quarters of it.
+    pub read_timeout: Duration,
+    /// How long a commit may take, attempts on other connections included.
+    pub commit_timeout: Duration,
+}
+
+impl Settings {
+    /// The usual settings for the database at `url`.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: SecretString::from(url.into()),
+            password: None,
+            application_name: "wardbell".to_owned(),
+            pool_size: 8,
+            connect_timeout: Duration::from_secs(2),
+            read_timeout: Duration::from_secs(2),
+            commit_timeout: Duration::from_millis(2_500),
+        }
+    }
+}
+
+/// The database cannot be used. That it cannot be reached now is not among the reasons.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is wrong.
+    #[error("store.url: {0}")]
+    Address(#[from] AddressError),
+    /// What is there is not for us.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// A store that several nodes share. Clones are the same node's.
+#[derive(Clone)]
+pub struct PostgresStore {
+    connections: Arc<Connections>,
+    clock: Arc<dyn Clock>,
+    settings: Arc<Settings>,
+}
+
+impl PostgresStore {
+    /// Connects and brings the database to our schema, alone among all nodes that do so at the same time.
+    ///
+    /// If the server cannot be reached now, the store is there all the same, unavailable until the server is back: a node that
+    /// restarts during an outage must not stay down after it.
+    ///
+    /// # Errors
+    /// [`OpenError`]: trying again would not help.
+    pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let connections = Connections::new(settings.clone())?;
+        match connections.arrive().await {
+            Ok(()) => {}
+            Err(Failure::Schema(error)) => return Err(error.into()),
+            Err(failure) => {
+                tracing::error!(error = &failure as &dyn std::error::Error, "PostgreSQL cannot be reached; looking for it");
+                connections.look();
+            }
+        }
+        Ok(Self { connections, clock, settings: Arc::new(settings) })
+    }
+
+    /// Whether requests are refused at once, because the server was gone and has not been found again.
+    pub fn is_down(&self) -> bool {
+        self.connections.is_down()
+    }
+
+    /// Keeps appends that a spool has held while the server was gone, each once however often it is handed over. They were
+    /// answered for: nothing of them is refused. State that has moved on since stays as it is.
+    ///
+    /// Answers the sequence numbers of all their events, in order.
+    pub async fn absorb(&self, batch: &[Absorb]) -> Result<Vec<Vec<u64>>, StoreError> {
+        commit::absorb(self, batch).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The position in two columns.
+fn position(major: i64, minor: i64) -> Position {
+    Position { major: columns::unsigned(major), minor: columns::unsigned(minor) }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("is_down", &self.is_down()).finish_non_exhaustive()
+    }
+}
+
+/// What a commit answers, and what it says when it does not know.
+type Committed = Result<Vec<Appended>, StoreError>;
