@@ -145,7 +145,11 @@ fn take_tls_parameters(url: &str) -> Result<(String, TlsParameters), AddressErro
         };
         *wanted = Some(percent_decoded(value)?);
     }
-    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    let url = if kept.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", kept.join("&"))
+    };
     Ok((url, parameters))
 }
 
@@ -154,7 +158,11 @@ fn percent_decoded(text: &str) -> Result<String, AddressError> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'%' {
-            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            let digit = |byte: Option<u8>| {
+                char::from(byte?)
+                    .to_digit(16)
+                    .and_then(|digit| u8::try_from(digit).ok())
+            };
             let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
                 return Err(AddressError::Url);
             };
@@ -169,9 +177,14 @@ fn percent_decoded(text: &str) -> Result<String, AddressError> {
 fn client(trust: Trust, parameters: &TlsParameters) -> Result<ClientConfig, AddressError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = |error: rustls::Error| AddressError::Tls(Box::new(error));
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(tls)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(tls)?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Anybody => Arc::new(Lenient { algorithms: provider.signature_verification_algorithms, authorities: None }),
+        Trust::Anybody => Arc::new(Lenient {
+            algorithms: provider.signature_verification_algorithms,
+            authorities: None,
+        }),
         Trust::Authority => Arc::new(Lenient {
             algorithms: provider.signature_verification_algorithms,
             authorities: Some(authorities(parameters)?),
@@ -191,7 +204,10 @@ fn client(trust: Trust, parameters: &TlsParameters) -> Result<ClientConfig, Addr
     }
 }
 
-fn by_name(parameters: &TlsParameters, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
+fn by_name(
+    parameters: &TlsParameters,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
     let authorities = Arc::new(authorities(parameters)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(authorities, provider)
         .build()
@@ -204,14 +220,20 @@ fn authorities(parameters: &TlsParameters) -> Result<RootCertStore, AddressError
     match parameters.root.as_deref() {
         Some(path) if path != "system" => {
             for certificate in certificates("sslrootcert", path)? {
-                roots.add(certificate).map_err(|error| AddressError::Tls(Box::new(error)))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| AddressError::Tls(Box::new(error)))?;
             }
         }
         Some(_) | None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    if roots.is_empty() { Err(AddressError::NoAuthorities) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(AddressError::NoAuthorities)
+    } else {
+        Ok(roots)
+    }
 }
 
 fn certificates(parameter: &'static str, path: &str) -> Result<Vec<CertificateDer<'static>>, AddressError> {
@@ -291,7 +313,10 @@ mod tests {
         let mut settings = Settings::at("postgres://u:old@db/wardbell");
         settings.password = Some("new".to_owned().into());
 
-        assert_eq!(Address::new(&settings).unwrap().config.get_password(), Some(&b"new"[..]));
+        assert_eq!(
+            Address::new(&settings).unwrap().config.get_password(),
+            Some(&b"new"[..])
+        );
     }
 
     #[test]

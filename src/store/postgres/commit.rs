@@ -14,7 +14,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::columns::{Word, bytes, free_form_text, get, parsed, rooms_text, scope_number, signed, text, timestamp, unsigned};
+use super::columns::{
+    Word, bytes, free_form_text, get, parsed, rooms_text, scope_number, signed, text, timestamp, unsigned,
+};
 use super::connections::{Lease, Statement, send_all, until};
 use super::decide::{Found, KeyDigest, Plan, Verdict, key_digest};
 use super::failure::Failure;
@@ -60,7 +62,13 @@ pub(super) async fn commit(store: &PostgresStore, appends: &[Append]) -> Committ
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + store.settings.commit_timeout;
-    let mut batch = Batch { store, appends, deadline, duplicates: HashSet::new(), in_doubt: None };
+    let mut batch = Batch {
+        store,
+        appends,
+        deadline,
+        duplicates: HashSet::new(),
+        in_doubt: None,
+    };
     let mut surprises = 0;
     loop {
         match batch.attempt().await {
@@ -136,13 +144,19 @@ impl Batch<'_> {
             if let Some(appended) = &self.in_doubt
                 && !found.events.is_empty()
             {
-                return Ok(Written::Nothing { appended: appended.clone(), has_begun });
+                return Ok(Written::Nothing {
+                    appended: appended.clone(),
+                    has_begun,
+                });
             }
             found.events.extend(&self.duplicates);
         }
         let plan = Plan::new(self.appends, found);
         if plan.is_empty() {
-            return Ok(Written::Nothing { appended: answers(&plan, Vec::new()), has_begun });
+            return Ok(Written::Nothing {
+                appended: answers(&plan, Vec::new()),
+                has_begun,
+            });
         }
 
         let mut statements = Vec::new();
@@ -158,7 +172,11 @@ impl Batch<'_> {
         }
         let answers_of = send_all(connection, &statements).await?;
 
-        let rows = |index: Option<usize>| index.and_then(|index| answers_of.get(index)).map_or(&[][..], Vec::as_slice);
+        let rows = |index: Option<usize>| {
+            index
+                .and_then(|index| answers_of.get(index))
+                .map_or(&[][..], Vec::as_slice)
+        };
         let expected_cases = plan.cases.values().filter(|(_, is_new)| *is_new).count();
         if rows(new_cases).len() < expected_cases {
             return Ok(Written::Surprise(Vec::new()));
@@ -168,10 +186,18 @@ impl Batch<'_> {
             sequences.insert(get::<Uuid>(row, 0)?, unsigned(get(row, 1)?));
         }
         if sequences.len() < plan.events.len() {
-            let missing = plan.events.iter().map(|event| event.id.as_uuid()).filter(|id| !sequences.contains_key(id));
+            let missing = plan
+                .events
+                .iter()
+                .map(|event| event.id.as_uuid())
+                .filter(|id| !sequences.contains_key(id));
             return Ok(Written::Surprise(missing.collect()));
         }
-        let numbers = plan.events.iter().filter_map(|event| sequences.get(&event.id.as_uuid()).copied()).collect();
+        let numbers = plan
+            .events
+            .iter()
+            .filter_map(|event| sequences.get(&event.id.as_uuid()).copied())
+            .collect();
         Ok(Written::All(answers(&plan, numbers)))
     }
 }
@@ -220,7 +246,9 @@ impl Questions {
     fn of(appends: &[Append]) -> Self {
         let mut questions = Self::default();
         for append in appends {
-            questions.keys.extend(append.once.iter().map(|once| key_digest(&once.scope, &once.key)));
+            questions
+                .keys
+                .extend(append.once.iter().map(|once| key_digest(&once.scope, &once.key)));
             for change in &append.changes {
                 match change {
                     StateChange::Bed { bed, .. } => questions.boards.push(text(bed.hospital_id.as_str())),
@@ -248,14 +276,35 @@ impl Questions {
         let onces = firsts(appends);
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| key.to_vec()).collect();
         let first = |key: &KeyDigest| onces.get(key).copied();
-        let fingerprints: Vec<Vec<u8>> = self.keys.iter().filter_map(first).map(|once| once.fingerprint.to_vec()).collect();
-        let ats: Vec<i64> = self.keys.iter().filter_map(first).map(|once| once.at.as_micros()).collect();
-        let outcomes: Vec<String> = self.keys.iter().filter_map(first).map(|once| text(&once.outcome)).collect();
-        let events: Vec<Uuid> =
-            appends.iter().flat_map(|append| &append.events).map(|event| event.id.as_uuid()).collect();
+        let fingerprints: Vec<Vec<u8>> = self
+            .keys
+            .iter()
+            .filter_map(first)
+            .map(|once| once.fingerprint.to_vec())
+            .collect();
+        let ats: Vec<i64> = self
+            .keys
+            .iter()
+            .filter_map(first)
+            .map(|once| once.at.as_micros())
+            .collect();
+        let outcomes: Vec<String> = self
+            .keys
+            .iter()
+            .filter_map(first)
+            .map(|once| text(&once.outcome))
+            .collect();
+        let events: Vec<Uuid> = appends
+            .iter()
+            .flat_map(|append| &append.events)
+            .map(|event| event.id.as_uuid())
+            .collect();
         vec![
             plain("BEGIN"),
-            Statement { sql: PLACE_OUTCOMES, parameters: vec![b(keys.clone()), b(fingerprints), b(ats), b(outcomes)] },
+            Statement {
+                sql: PLACE_OUTCOMES,
+                parameters: vec![b(keys.clone()), b(fingerprints), b(ats), b(outcomes)],
+            },
             Statement {
                 sql: "SELECT id, fingerprint, outcome FROM outcomes WHERE id = ANY($1)",
                 parameters: vec![b(keys)],
@@ -274,14 +323,20 @@ impl Questions {
                 parameters: vec![b(self.cases.clone())],
             },
             // After the locks: what another attempt of this very batch has committed is seen by now.
-            Statement { sql: "SELECT id FROM events WHERE id = ANY($1)", parameters: vec![b(events)] },
+            Statement {
+                sql: "SELECT id FROM events WHERE id = ANY($1)",
+                parameters: vec![b(events)],
+            },
         ]
     }
 
     fn read(&self, answers: &[Vec<Row>]) -> Result<(HashSet<KeyDigest>, Found), Failure> {
         let rows = |index: usize| answers.get(index).map_or(&[][..], Vec::as_slice);
         let mut found = Found::default();
-        let placed = rows(1).iter().map(|row| bytes(row, 0)).collect::<Result<HashSet<KeyDigest>, _>>()?;
+        let placed = rows(1)
+            .iter()
+            .map(|row| bytes(row, 0))
+            .collect::<Result<HashSet<KeyDigest>, _>>()?;
         for row in rows(2) {
             let key = bytes(row, 0)?;
             if !placed.contains(&key) {
@@ -319,8 +374,11 @@ const PLACE_OUTCOMES: &str = "INSERT INTO outcomes (id, fingerprint, at, outcome
 /// Sets right what was placed for a first use that was not kept.
 fn outcome_statements(plan: &Plan<'_>, placed: &HashSet<KeyDigest>, appends: &[Append]) -> Vec<Statement> {
     let firsts = firsts(appends);
-    let unused: Vec<Vec<u8>> =
-        placed.iter().filter(|key| !plan.outcomes.contains_key(*key)).map(|key| key.to_vec()).collect();
+    let unused: Vec<Vec<u8>> = placed
+        .iter()
+        .filter(|key| !plan.outcomes.contains_key(*key))
+        .map(|key| key.to_vec())
+        .collect();
     let others: Vec<_> = plan
         .outcomes
         .iter()
@@ -328,7 +386,10 @@ fn outcome_statements(plan: &Plan<'_>, placed: &HashSet<KeyDigest>, appends: &[A
         .collect();
     let mut statements = Vec::new();
     if !unused.is_empty() {
-        statements.push(Statement { sql: "DELETE FROM outcomes WHERE id = ANY($1)", parameters: vec![b(unused)] });
+        statements.push(Statement {
+            sql: "DELETE FROM outcomes WHERE id = ANY($1)",
+            parameters: vec![b(unused)],
+        });
     }
     if !others.is_empty() {
         let keys: Vec<Vec<u8>> = others.iter().map(|(key, _)| key.to_vec()).collect();
@@ -348,7 +409,10 @@ fn outcome_statements(plan: &Plan<'_>, placed: &HashSet<KeyDigest>, appends: &[A
 // ---------------------------------------------------------------- what is written
 
 fn plain(sql: &'static str) -> Statement {
-    Statement { sql, parameters: Vec::new() }
+    Statement {
+        sql,
+        parameters: Vec::new(),
+    }
 }
 
 fn b<T: ToSql + Sync + Send + 'static>(value: T) -> Box<dyn ToSql + Sync + Send> {
@@ -380,7 +444,12 @@ fn state_statements(plan: &Plan<'_>, only_newer: bool) -> Vec<Statement> {
         statements.push(bed_statement(plan));
     }
     for is_new in [true, false] {
-        let cases: Vec<_> = plan.cases.values().filter(|(_, new)| *new == is_new).map(|(case, _)| *case).collect();
+        let cases: Vec<_> = plan
+            .cases
+            .values()
+            .filter(|(_, new)| *new == is_new)
+            .map(|(case, _)| *case)
+            .collect();
         if cases.is_empty() {
             continue;
         }
@@ -389,8 +458,18 @@ fn state_statements(plan: &Plan<'_>, only_newer: bool) -> Vec<Statement> {
             sql: if is_new { INSERT_CASES } else { UPDATE_CASES },
             parameters: vec![
                 b::<Vec<String>>(cases.iter().map(|case| text(case.triage_id.as_str())).collect()),
-                b::<Vec<Option<String>>>(cases.iter().map(|case| optional(case.patient_id.as_ref().map(|id| id.as_str()))).collect()),
-                b::<Vec<Option<String>>>(cases.iter().map(|case| optional(case.hospital_id.as_ref().map(|id| id.as_str()))).collect()),
+                b::<Vec<Option<String>>>(
+                    cases
+                        .iter()
+                        .map(|case| optional(case.patient_id.as_ref().map(|id| id.as_str())))
+                        .collect(),
+                ),
+                b::<Vec<Option<String>>>(
+                    cases
+                        .iter()
+                        .map(|case| optional(case.hospital_id.as_ref().map(|id| id.as_str())))
+                        .collect(),
+                ),
                 b::<Vec<&str>>(cases.iter().map(|case| case.status.word()).collect()),
                 b::<Vec<String>>(cases.iter().map(|case| free_form_text(&case.extra)).collect()),
                 b::<Vec<i64>>(cases.iter().map(|case| case.created_at.as_micros()).collect()),
@@ -429,8 +508,16 @@ fn bed_statement(plan: &Plan<'_>) -> Statement {
             b::<Vec<String>>(beds.iter().map(|bed| text(bed.hospital_id.as_str())).collect()),
             b::<Vec<String>>(beds.iter().map(|bed| text(bed.bed_id.as_str())).collect()),
             b::<Vec<&str>>(beds.iter().map(|bed| bed.status.word()).collect()),
-            b::<Vec<Option<String>>>(beds.iter().map(|bed| bed.patient_id.as_ref().map(|id| text(id.as_str()))).collect()),
-            b::<Vec<Option<String>>>(beds.iter().map(|bed| bed.ward.as_ref().map(|ward| text(ward.as_str()))).collect()),
+            b::<Vec<Option<String>>>(
+                beds.iter()
+                    .map(|bed| bed.patient_id.as_ref().map(|id| text(id.as_str())))
+                    .collect(),
+            ),
+            b::<Vec<Option<String>>>(
+                beds.iter()
+                    .map(|bed| bed.ward.as_ref().map(|ward| text(ward.as_str())))
+                    .collect(),
+            ),
             b::<Vec<Option<String>>>(beds.iter().map(|bed| bed.floor.as_ref().map(floor_text)).collect()),
             b::<Vec<String>>(beds.iter().map(|bed| free_form_text(&bed.extra)).collect()),
             b::<Vec<i64>>(beds.iter().map(|bed| bed.updated_at.as_micros()).collect()),
@@ -471,7 +558,12 @@ fn task_statement(plan: &Plan<'_>, only_newer: bool) -> Statement {
             b::<Vec<Uuid>>(tasks.iter().map(|task| task.id.as_uuid()).collect()),
             b::<Vec<&str>>(tasks.iter().map(|task| task.status.word()).collect()),
             b::<Vec<String>>(tasks.iter().map(|task| text(task.requested_by.as_str())).collect()),
-            b::<Vec<Option<String>>>(tasks.iter().map(|task| task.hospital_id.as_ref().map(|id| text(id.as_str()))).collect()),
+            b::<Vec<Option<String>>>(
+                tasks
+                    .iter()
+                    .map(|task| task.hospital_id.as_ref().map(|id| text(id.as_str())))
+                    .collect(),
+            ),
             b::<Vec<i64>>(tasks.iter().map(|task| task.created_at.as_micros()).collect()),
             b::<Vec<i64>>(tasks.iter().map(|task| task.updated_at.as_micros()).collect()),
             b::<Vec<Option<String>>>(tasks.iter().map(|task| task.error.as_deref().map(text)).collect()),
@@ -494,7 +586,12 @@ struct Kept {
 impl Kept {
     fn nowhere(events: usize) -> Self {
         let nowhere = vec![None; events];
-        Self { stored_ats: nowhere.clone(), majors: nowhere.clone(), minors: nowhere.clone(), published_ats: nowhere }
+        Self {
+            stored_ats: nowhere.clone(),
+            majors: nowhere.clone(),
+            minors: nowhere.clone(),
+            published_ats: nowhere,
+        }
     }
 
     fn in_spool(batch: &[Absorb]) -> Self {
@@ -544,14 +641,30 @@ fn event_statement(plan: &Plan<'_>, kept: Kept, store: &PostgresStore) -> Statem
         parameters: vec![
             b::<Vec<Uuid>>(events.iter().map(|event| event.id.as_uuid()).collect()),
             b::<Vec<i64>>(events.iter().map(|event| event.raised_at.as_micros()).collect()),
-            b::<Vec<Option<i16>>>(alerts().map(|alert| alert.map(|alert| scope_number(alert.scope))).collect()),
-            b::<Vec<bool>>(alerts().map(|alert| alert.is_some_and(|alert| alert.is_suppressed)).collect()),
-            b::<Vec<Option<String>>>(alerts().map(|alert| alert.map(|alert| text(&alert.alert_type))).collect()),
-            b::<Vec<Option<String>>>(
-                alerts().map(|alert| alert?.patient_id.as_ref().map(|id| text(id.as_str()))).collect(),
+            b::<Vec<Option<i16>>>(
+                alerts()
+                    .map(|alert| alert.map(|alert| scope_number(alert.scope)))
+                    .collect(),
+            ),
+            b::<Vec<bool>>(
+                alerts()
+                    .map(|alert| alert.is_some_and(|alert| alert.is_suppressed))
+                    .collect(),
             ),
             b::<Vec<Option<String>>>(
-                alerts().map(|alert| alert?.hospital_id.as_ref().map(|id| text(id.as_str()))).collect(),
+                alerts()
+                    .map(|alert| alert.map(|alert| text(&alert.alert_type)))
+                    .collect(),
+            ),
+            b::<Vec<Option<String>>>(
+                alerts()
+                    .map(|alert| alert?.patient_id.as_ref().map(|id| text(id.as_str())))
+                    .collect(),
+            ),
+            b::<Vec<Option<String>>>(
+                alerts()
+                    .map(|alert| alert?.hospital_id.as_ref().map(|id| text(id.as_str())))
+                    .collect(),
             ),
             b::<Vec<String>>(events.iter().map(|event| text(event.name.as_str())).collect()),
             b::<Vec<String>>(events.iter().map(|event| rooms_text(&event.rooms)).collect()),
@@ -608,7 +721,10 @@ async fn absorb_once(store: &PostgresStore, batch: &[Absorb], deadline: Instant)
     let outcomes: Vec<String> = plan.outcomes.values().map(|once| text(&once.outcome)).collect();
     let mut statements = vec![
         plain("BEGIN"),
-        Statement { sql: PLACE_OUTCOMES, parameters: vec![b(keys), b(fingerprints), b(ats), b(outcomes)] },
+        Statement {
+            sql: PLACE_OUTCOMES,
+            parameters: vec![b(keys), b(fingerprints), b(ats), b(outcomes)],
+        },
     ];
     statements.extend(state_statements(&plan, true));
     // First the turn, then the look at what others have stored: two spools may have used the same position.
@@ -630,7 +746,12 @@ async fn absorb_once(store: &PostgresStore, batch: &[Absorb], deadline: Instant)
         sequences.insert(get::<Uuid>(row, 0)?, unsigned(get(row, 1)?));
     }
     let of = |absorb: &Absorb| {
-        absorb.append.events.iter().filter_map(|event| sequences.get(&event.id.as_uuid()).copied()).collect()
+        absorb
+            .append
+            .events
+            .iter()
+            .filter_map(|event| sequences.get(&event.id.as_uuid()).copied())
+            .collect()
     };
     Ok(batch.iter().map(of).collect())
 }

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_postgres::types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, AddressError};
@@ -76,16 +78,26 @@ impl Connections {
 
     async fn lease_even_if_down(&self, deadline: Instant) -> Result<Lease, Failure> {
         let left = Some(deadline.saturating_duration_since(Instant::now()));
-        let object = match self.pool.timeout_get(&Timeouts { wait: left, create: left, recycle: left }).await {
+        let object = match self
+            .pool
+            .timeout_get(&Timeouts {
+                wait: left,
+                create: left,
+                recycle: left,
+            })
+            .await
+        {
             Ok(object) => object,
             // Every way of not getting a connection is the server's absence, a wrong password included.
             Err(PoolError::Backend(error)) => {
                 return Err(match Failure::from(error) {
                     Failure::Contended(said) | Failure::Refused(said) => Failure::Lost(Box::new(said)),
                     Failure::Broken(said) => Failure::Lost(said),
-                    failure @ (Failure::Lost(_) | Failure::Slow | Failure::Down | Failure::Crowded | Failure::Schema(_)) => {
-                        failure
-                    }
+                    failure @ (Failure::Lost(_)
+                    | Failure::Slow
+                    | Failure::Down
+                    | Failure::Crowded
+                    | Failure::Schema(_)) => failure,
                 });
             }
             Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Failure::Crowded),
@@ -108,11 +120,16 @@ impl Connections {
 
     /// Does something that may be done twice.
     pub(super) async fn write(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
-        self.repeat(sql, parameters, Instant::now() + self.settings.read_timeout).await
+        self.repeat(sql, parameters, Instant::now() + self.settings.read_timeout)
+            .await
     }
 
     /// Does something that must not be done twice, and may be lost.
-    pub(super) async fn write_once(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn write_once(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + self.settings.read_timeout;
         let outcome = self.ask(sql, parameters, deadline).await;
         outcome.inspect_err(|failure| self.heed(failure))
@@ -164,7 +181,10 @@ impl Connections {
             return;
         }
         if !self.is_down.swap(true, Ordering::AcqRel) {
-            tracing::error!(error = failure as &dyn std::error::Error, "PostgreSQL is gone; looking for it");
+            tracing::error!(
+                error = failure as &dyn std::error::Error,
+                "PostgreSQL is gone; looking for it"
+            );
             self.pool.retain(|_, _| false);
         }
         self.look();
@@ -202,7 +222,10 @@ impl Connections {
 async fn look_until_back(connections: Weak<Connections>) {
     let mut said = None;
     loop {
-        let Some(connections) = connections.upgrade().filter(|connections| !connections.pool.is_closed()) else {
+        let Some(connections) = connections
+            .upgrade()
+            .filter(|connections| !connections.pool.is_closed())
+        else {
             return;
         };
         match connections.arrive().await {
@@ -262,12 +285,21 @@ pub(super) struct Statement {
 pub(super) async fn send_all(connection: &Object, statements: &[Statement]) -> Result<Vec<Vec<Row>>, Failure> {
     let mut prepared = Vec::with_capacity(statements.len());
     for statement in statements {
-        let parameters: Vec<Parameter<'_>> = statement.parameters.iter().map(|value| &**value as Parameter<'_>).collect();
+        let parameters: Vec<Parameter<'_>> = statement
+            .parameters
+            .iter()
+            .map(|value| &**value as Parameter<'_>)
+            .collect();
         prepared.push((connection.prepare_cached(statement.sql).await?, parameters));
     }
-    let answers = prepared.iter().map(|(statement, parameters)| connection.query(statement, parameters));
+    let answers = prepared
+        .iter()
+        .map(|(statement, parameters)| connection.query(statement, parameters));
     let answers = futures_util::future::join_all(answers).await;
-    answers.into_iter().map(|answer| answer.map_err(Failure::from)).collect()
+    answers
+        .into_iter()
+        .map(|answer| answer.map_err(Failure::from))
+        .collect()
 }
 
 /// Makes connections. Their ends are not worth a line in the log: whoever used them says so.
@@ -285,7 +317,10 @@ impl Connect for Connector {
             let (client, connection) = config.connect(tls).await?;
             let ending = tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(error = &Failure::from(error) as &dyn std::error::Error, "a connection has ended");
+                    tracing::debug!(
+                        error = &Failure::from(error) as &dyn std::error::Error,
+                        "a connection has ended"
+                    );
                 }
             });
             Ok((client, ending))

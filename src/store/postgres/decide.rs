@@ -112,7 +112,13 @@ impl<'b> Plan<'b> {
                     self.staff.insert((&member.hospital_id, &member.staff_id), member);
                 }
                 StateChange::Bed { bed, expected, raised } => {
-                    self.boards.insert(&bed.hospital_id, Board { revision: expected + 1, raised });
+                    self.boards.insert(
+                        &bed.hospital_id,
+                        Board {
+                            revision: expected + 1,
+                            raised,
+                        },
+                    );
                     self.beds.insert((&bed.hospital_id, &bed.bed_id), bed);
                 }
                 StateChange::Task(task) => {
@@ -126,7 +132,10 @@ impl<'b> Plan<'b> {
 }
 
 fn verdict<'b>(append: &'b Append, found: &mut Found, plan: &mut Plan<'b>) -> Verdict {
-    let digest = append.once.as_ref().map(|once| (key_digest(&once.scope, &once.key), once));
+    let digest = append
+        .once
+        .as_ref()
+        .map(|once| (key_digest(&once.scope, &once.key), once));
     if let Some((digest, once)) = &digest
         && let Some((fingerprint, outcome)) = found.outcomes.get(digest)
     {
@@ -141,13 +150,24 @@ fn verdict<'b>(append: &'b Append, found: &mut Found, plan: &mut Plan<'b>) -> Ve
     };
     let mut own = HashSet::new();
     let is_new = |event: &Event| !found.events.contains(&event.id.as_uuid());
-    if !append.events.iter().all(|event| is_new(event) && own.insert(event.id.as_uuid())) {
+    if !append
+        .events
+        .iter()
+        .all(|event| is_new(event) && own.insert(event.id.as_uuid()))
+    {
         return Verdict::Conflict;
     }
     plan.keep(append, |case| !found.cases.contains_key(case));
     found.events.extend(own);
-    found.boards.extend(trial.boards.into_iter().map(|(hospital, revision)| (hospital.clone(), revision)));
-    found.cases.extend(trial.cases.into_iter().map(|(case, at)| (case.clone(), at)));
+    found.boards.extend(
+        trial
+            .boards
+            .into_iter()
+            .map(|(hospital, revision)| (hospital.clone(), revision)),
+    );
+    found
+        .cases
+        .extend(trial.cases.into_iter().map(|(case, at)| (case.clone(), at)));
     if let Some((digest, once)) = digest {
         found.outcomes.insert(digest, (once.fingerprint, once.outcome.clone()));
         plan.outcomes.insert(digest, once);

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::columns::{event, event_columns, get, room_key, rows, signed, AFTER_EVENT};
+use super::columns::{AFTER_EVENT, event, event_columns, get, room_key, rows, signed};
 use super::failure::Failure;
 use super::{PostgresStore, commit, decide, history, position, sweep};
 use crate::domain::{Event, EventId, PatientId, Position, RoomName, Timestamp};
 use crate::ports::{
-    AlertRecord, Append, Appended, EventStore, HistoryPage, HistoryQuery, Positioned, Receipt, Retention, StoreError, Swept,
+    AlertRecord, Append, Appended, EventStore, HistoryPage, HistoryQuery, Positioned, Receipt, Retention, StoreError,
+    Swept,
 };
 
 #[async_trait]
@@ -20,9 +21,15 @@ impl EventStore for PostgresStore {
 
     async fn outcome_of(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], String)>, StoreError> {
         let id = decide::key_digest(scope, key).to_vec();
-        let found = self.connections.read("SELECT fingerprint, outcome FROM outcomes WHERE id = $1", &[&id]).await?;
+        let found = self
+            .connections
+            .read("SELECT fingerprint, outcome FROM outcomes WHERE id = $1", &[&id])
+            .await?;
         let outcome = |row: &Row| -> Result<_, Failure> {
-            Ok((super::columns::bytes(row, 0)?, super::columns::restored(get(row, 1)?).into_owned()))
+            Ok((
+                super::columns::bytes(row, 0)?,
+                super::columns::restored(get(row, 1)?).into_owned(),
+            ))
         };
         Ok(found.first().map(outcome).transpose()?)
     }
@@ -104,7 +111,8 @@ impl EventStore for PostgresStore {
     }
 
     async fn horizon(&self) -> Result<Position, StoreError> {
-        self.one_position("SELECT horizon_major, horizon_minor FROM shared").await
+        self.one_position("SELECT horizon_major, horizon_minor FROM shared")
+            .await
     }
 
     async fn position_of(&self, event: EventId) -> Result<Option<Position>, StoreError> {
@@ -122,7 +130,11 @@ impl EventStore for PostgresStore {
         Ok(history::alert(&self.connections, id).await?)
     }
 
-    async fn recent_alerts(&self, patient: &PatientId, since: Timestamp) -> Result<Vec<(Timestamp, String)>, StoreError> {
+    async fn recent_alerts(
+        &self,
+        patient: &PatientId,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, String)>, StoreError> {
         Ok(history::recent(&self.connections, patient, since).await?)
     }
 
@@ -157,7 +169,9 @@ impl EventStore for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.connections.write("UPDATE shared SET checked = checked + 1", &[]).await?;
+        self.connections
+            .write("UPDATE shared SET checked = checked + 1", &[])
+            .await?;
         Ok(())
     }
 
@@ -178,5 +192,8 @@ impl PostgresStore {
 fn positioned(row: &Row) -> Result<Positioned, Failure> {
     let (_, event) = event(row)?;
     let position = position(get(row, AFTER_EVENT)?, get(row, AFTER_EVENT + 1)?);
-    Ok(Positioned { position, event: event.into() })
+    Ok(Positioned {
+        position,
+        event: event.into(),
+    })
 }

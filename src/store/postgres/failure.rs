@@ -50,10 +50,18 @@ pub(super) struct ServerError {
 impl ServerError {
     fn new(error: &DbError) -> Self {
         let code = error.code().code();
-        let is_about_the_server =
-            ["08", "25", "28", "3D", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class));
-        let text = if is_about_the_server { format!(": {}", error.message()) } else { String::new() };
-        Self { code: code.to_owned(), text }
+        let is_about_the_server = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class));
+        let text = if is_about_the_server {
+            format!(": {}", error.message())
+        } else {
+            String::new()
+        };
+        Self {
+            code: code.to_owned(),
+            text,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::columns::{event, event_columns, get, payload, rows, signed, text, timestamp, unsigned, AFTER_EVENT};
+use super::columns::{AFTER_EVENT, event, event_columns, get, payload, rows, signed, text, timestamp, unsigned};
 use super::connections::{Connections, Parameter};
 use super::failure::Failure;
 use crate::domain::{EventId, PatientId, Timestamp};
@@ -45,11 +45,23 @@ pub(super) async fn page(connections: &Connections, query: &HistoryQuery) -> Res
     let until = query.until.map(Timestamp::as_micros);
     let alert_type = query.alert_type.as_deref().map(text);
     let before = query.before.map(signed);
-    let (major, minor) = query.after.map(|after| (signed(after.major), signed(after.minor))).unzip();
+    let (major, minor) = query
+        .after
+        .map(|after| (signed(after.major), signed(after.minor)))
+        .unzip();
     // One more than asked for tells whether there is another page.
     let limit = rows(query.limit).saturating_add(1);
-    let parameters: [Parameter<'_>; 9] =
-        [&patient, &since, &until, &alert_type, &before, &major, &minor, &limit, &hospital];
+    let parameters: [Parameter<'_>; 9] = [
+        &patient,
+        &since,
+        &until,
+        &alert_type,
+        &before,
+        &major,
+        &minor,
+        &limit,
+        &hospital,
+    ];
 
     let found = connections.read(sql, &parameters).await?;
     let shown = found.get(..query.limit).unwrap_or(&found);

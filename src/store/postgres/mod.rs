@@ -103,11 +103,18 @@ impl PostgresStore {
             Ok(()) => {}
             Err(Failure::Schema(error)) => return Err(error.into()),
             Err(failure) => {
-                tracing::error!(error = &failure as &dyn std::error::Error, "PostgreSQL cannot be reached; looking for it");
+                tracing::error!(
+                    error = &failure as &dyn std::error::Error,
+                    "PostgreSQL cannot be reached; looking for it"
+                );
                 connections.look();
             }
         }
-        Ok(Self { connections, clock, settings: Arc::new(settings) })
+        Ok(Self {
+            connections,
+            clock,
+            settings: Arc::new(settings),
+        })
     }
 
     /// Whether requests are refused at once, because the server was gone and has not been found again.
@@ -130,12 +137,17 @@ impl PostgresStore {
 
 /// The position in two columns.
 fn position(major: i64, minor: i64) -> Position {
-    Position { major: columns::unsigned(major), minor: columns::unsigned(minor) }
+    Position {
+        major: columns::unsigned(major),
+        minor: columns::unsigned(minor),
+    }
 }
 
 impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresStore").field("is_down", &self.is_down()).finish_non_exhaustive()
+        f.debug_struct("PostgresStore")
+            .field("is_down", &self.is_down())
+            .finish_non_exhaustive()
     }
 }
 

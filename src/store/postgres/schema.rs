@@ -74,7 +74,10 @@ async fn apply(client: &Client, known: &[Vec<u8>]) -> Result<(), Failure> {
         client.batch_execute(sql).await?;
         let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
         client
-            .execute("INSERT INTO wardbell_migrations (number, sha256) VALUES ($1, $2)", &[&number, sha256])
+            .execute(
+                "INSERT INTO wardbell_migrations (number, sha256) VALUES ($1, $2)",
+                &[&number, sha256],
+            )
             .await?;
         tracing::info!(migration = number, "the database was migrated");
     }
@@ -108,14 +111,19 @@ async fn applied(client: &Client) -> Result<Option<Vec<Vec<u8>>>, Failure> {
     if !is_there {
         return Ok(None);
     }
-    let rows = client.query("SELECT sha256 FROM wardbell_migrations ORDER BY number", &[]).await?;
+    let rows = client
+        .query("SELECT sha256 FROM wardbell_migrations ORDER BY number", &[])
+        .await?;
     let digests = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     Ok(Some(digests))
 }
 
 fn is_complete(applied: &[Vec<u8>], known: &[Vec<u8>]) -> Result<bool, SchemaError> {
     if applied.len() > known.len() {
-        return Err(SchemaError::Newer { found: applied.len(), known: known.len() });
+        return Err(SchemaError::Newer {
+            found: applied.len(),
+            known: known.len(),
+        });
     }
     match applied.iter().zip(known).position(|(theirs, ours)| theirs != ours) {
         Some(index) => Err(SchemaError::Differs(index + 1)),

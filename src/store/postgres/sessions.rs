@@ -26,10 +26,21 @@ struct Net {
 impl Net {
     fn apply(&mut self, change: SessionChange) {
         match change {
-            SessionChange::Open(session) => *self = Self { opened: Some(session), ..Self::default() },
-            SessionChange::Forget { .. } => *self = Self { is_forgotten: true, ..Self::default() },
+            SessionChange::Open(session) => {
+                *self = Self {
+                    opened: Some(session),
+                    ..Self::default()
+                }
+            }
+            SessionChange::Forget { .. } => {
+                *self = Self {
+                    is_forgotten: true,
+                    ..Self::default()
+                }
+            }
             // What is not there (any more) does not change.
-            SessionChange::Join { .. } | SessionChange::Leave { .. } | SessionChange::Seen { .. } if self.is_forgotten => {}
+            SessionChange::Join { .. } | SessionChange::Leave { .. } | SessionChange::Seen { .. }
+                if self.is_forgotten => {}
             SessionChange::Join { room, at, .. } => match &mut self.opened {
                 // Who is in the room already has heard everything since then.
                 Some(session) => _ = session.rooms.entry(room).or_insert(at),
@@ -65,10 +76,16 @@ impl SessionStore for PostgresStore {
             };
             nets.entry(pid).or_default().apply(change);
         }
-        let forgotten: Vec<String> = nets.iter().filter(|(_, net)| net.is_forgotten).map(|(pid, _)| text(pid)).collect();
+        let forgotten: Vec<String> = nets
+            .iter()
+            .filter(|(_, net)| net.is_forgotten)
+            .map(|(pid, _)| text(pid))
+            .collect();
         let opened: Vec<&Session> = nets.values().filter_map(|net| net.opened.as_ref()).collect();
-        let changed: Vec<(&String, &Net)> =
-            nets.iter().filter(|(_, net)| net.opened.is_none() && !net.is_forgotten).collect();
+        let changed: Vec<(&String, &Net)> = nets
+            .iter()
+            .filter(|(_, net)| net.opened.is_none() && !net.is_forgotten)
+            .collect();
 
         let opened_pids: Vec<String> = opened.iter().map(|session| text(&session.pid)).collect();
         let owners: Vec<Vec<u8>> = opened.iter().map(|session| session.owner.to_vec()).collect();
@@ -78,8 +95,14 @@ impl SessionStore for PostgresStore {
         let rooms: Vec<String> = opened.iter().map(|session| rooms_text(&session.rooms)).collect();
         let changed_pids: Vec<String> = changed.iter().map(|(pid, _)| text(pid)).collect();
         let joined: Vec<String> = changed.iter().map(|(_, net)| rooms_text(&net.joined)).collect();
-        let left: Vec<String> = changed.iter().map(|(_, net)| super::columns::rooms_text(&net.left)).collect();
-        let seen_at: Vec<Option<i64>> = changed.iter().map(|(_, net)| net.seen_at.map(Timestamp::as_micros)).collect();
+        let left: Vec<String> = changed
+            .iter()
+            .map(|(_, net)| super::columns::rooms_text(&net.left))
+            .collect();
+        let seen_at: Vec<Option<i64>> = changed
+            .iter()
+            .map(|(_, net)| net.seen_at.map(Timestamp::as_micros))
+            .collect();
         // Each session is in one of the three, so their order does not matter.
         self.connections
             .write(
@@ -129,7 +152,10 @@ impl SessionStore for PostgresStore {
         };
         let rooms: BTreeMap<String, String> = serde_json::from_str(get(row, 4)?).map_err(Failure::unreadable)?;
         let room = |(name, at): (String, String)| -> Result<_, Failure> {
-            Ok((RoomName::from(&*restored(&name)), at.parse().map_err(Failure::unreadable)?))
+            Ok((
+                RoomName::from(&*restored(&name)),
+                at.parse().map_err(Failure::unreadable)?,
+            ))
         };
         Ok(Some(Session {
             pid: pid.to_owned(),

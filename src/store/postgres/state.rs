@@ -49,7 +49,10 @@ impl StateStore for PostgresStore {
     async fn hospital_of(&self, patient: &PatientId) -> Result<Option<HospitalId>, StoreError> {
         let found = self
             .connections
-            .read("SELECT hospital_id FROM patients WHERE patient_id = $1", &[&text(patient.as_str())])
+            .read(
+                "SELECT hospital_id FROM patients WHERE patient_id = $1",
+                &[&text(patient.as_str())],
+            )
             .await?;
         Ok(found.first().map(|row| parsed(row, 0)).transpose()?)
     }
@@ -69,14 +72,18 @@ impl StateStore for PostgresStore {
         let (sql, hospital) = match &filter.hospital {
             TriageHospital::Any => (cases!("$1::text IS NULL"), None),
             TriageHospital::Only(id) => (cases!("hospital_id = $1::text"), Some(text(id.as_str()))),
-            TriageHospital::OrNone(id) => {
-                (cases!("(hospital_id = $1::text OR hospital_id IS NULL)"), Some(text(id.as_str())))
-            }
+            TriageHospital::OrNone(id) => (
+                cases!("(hospital_id = $1::text OR hospital_id IS NULL)"),
+                Some(text(id.as_str())),
+            ),
             TriageHospital::None => (cases!("hospital_id IS NULL AND $1::text IS NULL"), None),
         };
         let patient = filter.patient_id.as_ref().map(|id| text(id.as_str()));
         let status = filter.status.map(Word::word);
-        let found = self.connections.read(sql, &[&hospital, &patient, &status, &rows(filter.limit)]).await?;
+        let found = self
+            .connections
+            .read(sql, &[&hospital, &patient, &status, &rows(filter.limit)])
+            .await?;
         Ok(found.iter().map(case).collect::<Result<_, _>>()?)
     }
 
@@ -123,7 +130,11 @@ impl StateStore for PostgresStore {
         let found = self
             .connections
             .read(
-                concat!("SELECT ", bed_columns!(), " FROM beds WHERE bed_id = $1 ORDER BY hospital_id"),
+                concat!(
+                    "SELECT ",
+                    bed_columns!(),
+                    " FROM beds WHERE bed_id = $1 ORDER BY hospital_id"
+                ),
                 &[&text(id.as_str())],
             )
             .await?;
@@ -217,13 +228,19 @@ fn board(found: &[Row]) -> Result<BedBoard, Failure> {
     let raised: Vec<Option<String>> = serde_json::from_str(&restored(get(first, 1)?)).map_err(Failure::unreadable)?;
     let scope = |ward: Option<String>| match ward {
         None => Ok(CapacityScope::Hospital),
-        Some(ward) => WardName::try_from(ward).map(CapacityScope::Ward).map_err(Failure::unreadable),
+        Some(ward) => WardName::try_from(ward)
+            .map(CapacityScope::Ward)
+            .map_err(Failure::unreadable),
     };
     let mut counts = Vec::with_capacity(found.len());
     for row in found {
         if get::<Option<i64>>(row, 4)?.is_some() {
             let beds = u32::try_from(get::<i64>(row, 4)?).unwrap_or(u32::MAX);
-            counts.push(BedCount { ward: optional(row, 2)?, status: BedStatus::read(row, 3)?, beds });
+            counts.push(BedCount {
+                ward: optional(row, 2)?,
+                status: BedStatus::read(row, 3)?,
+                beds,
+            });
         }
     }
     Ok(BedBoard {

@@ -106,7 +106,9 @@ async fn locked_chunk(
     let connection = lease.connection()?;
     let outcome = until(deadline, async {
         connection.batch_execute("BEGIN").await?;
-        let lock = connection.prepare_cached("SELECT pg_try_advisory_xact_lock($1, $2)").await?;
+        let lock = connection
+            .prepare_cached("SELECT pg_try_advisory_xact_lock($1, $2)")
+            .await?;
         let row = connection.query_one(&lock, &[&LOCK_SPACE, &SWEEP_LOCK]).await?;
         if !get::<bool>(&row, 0)? {
             connection.batch_execute("ROLLBACK").await?;

@@ -1,4 +1,5 @@
 //! What every store must do ([`conformance`]), and what each does in its own way.
 
 mod conformance;
+mod postgres;
 mod sqlite;

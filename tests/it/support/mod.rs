@@ -4,6 +4,7 @@
 //! that takes the same way ([`TestServer::assert_silent`]).
 
 pub(crate) mod people;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rest;

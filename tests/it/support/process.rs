@@ -227,7 +227,7 @@ impl Drop for ServerProcess {
 }
 
 /// A port that nobody listens on, below those that the kernel hands out: no other test can be given it meanwhile.
-fn free_port(address: IpAddr) -> u16 {
+pub(crate) fn free_port(address: IpAddr) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;

@@ -208,3 +208,13 @@ pub(crate) async fn publish(store: &dyn Store, events: impl IntoIterator<Item = 
     store.mark_published(published, START).await.unwrap();
     sequences
 }
+
+/// What was committed and not yet marked as published, by sequence number. A shared store publishes with the commit.
+pub(crate) async fn fresh_events(store: &dyn Store) -> Vec<(u64, Event)> {
+    if !store.is_shared() {
+        return store.unpublished(1_000).await.unwrap();
+    }
+    let published = store.published_after(Position::START, 1_000).await.unwrap();
+    let numbered = |one: &wardbell::ports::Positioned| (one.position.major, (*one.event).clone());
+    published.iter().map(numbered).collect()
+}

@@ -42,7 +42,7 @@ pub(crate) async fn a_repetition_is_answered_with_the_first_outcome_and_keeps_no
     let outcomes = store.commit(vec![again]).await.unwrap();
 
     assert_eq!(outcomes, [Appended::Repeated("first".to_owned())]);
-    assert_eq!(store.unpublished(10).await.unwrap().len(), 1);
+    assert_eq!(fresh_events(store).await.len(), 1);
     assert!(store.available_staff(&hospital("H1")).await.unwrap().is_empty());
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn a_repetition_in_the_same_batch_is_one_too(store: &dyn Store,
     let repeated = Appended::Repeated("first".to_owned());
     assert!(matches!(outcomes[0], Appended::Committed(_)));
     assert_eq!(outcomes[1..], [repeated.clone(), repeated]);
-    assert_eq!(store.unpublished(10).await.unwrap().len(), 1);
+    assert_eq!(fresh_events(store).await.len(), 1);
 }
 
 pub(crate) async fn the_same_key_with_another_body_is_refused(store: &dyn Store, _: &ManualClock) {
@@ -74,10 +74,8 @@ pub(crate) async fn the_same_key_with_another_body_is_refused(store: &dyn Store,
     else {
         panic!("{outcomes:?}");
     };
-    let kept: Vec<u64> = store
-        .unpublished(10)
+    let kept: Vec<u64> = fresh_events(store)
         .await
-        .unwrap()
         .iter()
         .map(|(sequence, _)| *sequence)
         .collect();

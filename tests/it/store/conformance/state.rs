@@ -108,10 +108,8 @@ pub(crate) async fn a_conflict_keeps_nothing_of_its_append_and_all_of_the_others
     else {
         panic!("{outcomes:?}");
     };
-    let kept: Vec<u64> = store
-        .unpublished(10)
+    let kept: Vec<u64> = fresh_events(store)
         .await
-        .unwrap()
         .iter()
         .map(|(sequence, _)| *sequence)
         .collect();

@@ -74,6 +74,11 @@ pub(crate) async fn nothing_that_is_unpublished_is_swept(store: &dyn Store, _: &
 
     let swept = store.sweep(everything_before(at(1_000))).await.unwrap();
 
+    if store.is_shared() {
+        // There is nothing unpublished.
+        assert_eq!(swept.events, 2);
+        return;
+    }
     assert_eq!(swept.events, 0);
     assert_eq!(store.unpublished(10).await.unwrap().len(), 2);
     assert_eq!(store.horizon().await.unwrap(), Position::START);
