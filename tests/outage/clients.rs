@@ -86,7 +86,11 @@ async fn connections(rest: &Rest) -> u64 {
 #[ignore = "with the other outages: make outage"]
 async fn thousands_who_come_and_go_leave_nothing_behind() {
     let (warm_up, cycles) = if is_soak() { (10_000, 100_000) } else { (1_000, 3_000) };
-    let server = short_pings(Setup::new()).start().await;
+    // Pings that find out soon who has vanished, and bear it when two busy cores let a client wait.
+    let setup = Setup::new()
+        .set("SOCKET_IO_PING_INTERVAL", "4")
+        .set("SOCKET_IO_PING_TIMEOUT", "8");
+    let server = setup.start().await;
     let rest = server.rest();
 
     come_and_go(&server, warm_up).await;
