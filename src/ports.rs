@@ -138,7 +138,8 @@ pub trait EventStore: Send + Sync {
     /// Of a shared store these are the events in this node's spool that it has not published yet.
     async fn unpublished(&self, limit: usize) -> Result<Vec<(u64, Event)>, StoreError>;
 
-    /// Notes that the events with these sequence numbers are published, under these positions. When this returns,
+    /// Notes that the events with these sequence numbers are published, under these positions: the oldest that were not, and
+    /// none left out but suppressed ones. When this returns,
     /// [`published_in`](Self::published_in) sees them; that they are published may be written down a little later, and a crash
     /// may forget it: then they are [`unpublished`](Self::unpublished) again.
     async fn mark_published(&self, published: Vec<(u64, Position)>, at: Timestamp) -> Result<(), StoreError>;
@@ -160,7 +161,8 @@ pub trait EventStore: Send + Sync {
     /// The last published position; [`Position::START`] where there is none.
     async fn last_position(&self) -> Result<Position, StoreError>;
 
-    /// Every published event after this position is still there; events up to it may have been swept.
+    /// Every published event after this position is still there; events up to it may have been swept. Ask after reading them:
+    /// a sweep may have come in between.
     async fn horizon(&self) -> Result<Position, StoreError>;
 
     /// Where an event was published; `None` if it is not there (any more) or was never published.
@@ -172,7 +174,8 @@ pub trait EventStore: Send + Sync {
     /// One alert and what became of it.
     async fn alert(&self, id: EventId) -> Result<Option<AlertRecord>, StoreError>;
 
-    /// The alerts of one patient that were emitted (not suppressed) since `since`, oldest first: when, and their type.
+    /// The patient's alerts ([`AlertScope::Patient`]) that were emitted (not suppressed) since `since`, oldest first: when, and
+    /// their type.
     async fn recent_alerts(
         &self,
         patient: &PatientId,
@@ -359,7 +362,7 @@ pub struct Session {
 pub enum SessionChange {
     /// It begins, or is taken up again: replaces what was kept.
     Open(Session),
-    /// It joins a room.
+    /// It joins a room. If it is in it already, the earlier position stays: what was sent since then is still owed to it.
     Join {
         /// Which session.
         pid: String,
@@ -375,7 +378,7 @@ pub enum SessionChange {
         /// Which room.
         room: RoomName,
     },
-    /// It was alive at that instant.
+    /// It was alive at that instant. An earlier one than is known changes nothing.
     Seen {
         /// Which session.
         pid: String,

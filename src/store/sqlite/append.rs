@@ -3,6 +3,7 @@
 use rusqlite::OptionalExtension;
 use rusqlite::types::Value;
 
+use super::epochs::epoch_of;
 use super::failure::is_duplicate;
 use super::rows::{Word, encode_rooms, free_form_text, scope_number, signed};
 use super::writer::Transaction;
@@ -125,11 +126,14 @@ fn keep_event(transaction: &mut Transaction<'_>, event: &Event) -> rusqlite::Res
         ),
     )?;
     transaction.next_sequence += 1;
+    if alert.is_some() {
+        transaction.raised.note(epoch_of(sequence), event.raised_at);
+    }
     if !is_suppressed {
         for room in &event.rooms {
             transaction.execute(
-                "INSERT OR IGNORE INTO event_rooms (room, seq) VALUES (?1, ?2)",
-                (room.as_str(), signed(sequence)),
+                "INSERT OR IGNORE INTO event_rooms (epoch, room, seq) VALUES (?1, ?2, ?3)",
+                (signed(epoch_of(sequence)), room.as_str(), signed(sequence)),
             )?;
         }
     }

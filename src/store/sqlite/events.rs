@@ -7,14 +7,18 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::epochs::epoch_of;
 use super::failure::Failure;
 use super::rows::{self, EVENT_COLUMNS, signed, unsigned};
 use super::{SqliteStore, append, history};
-use crate::domain::{AlertScope, Event, EventId, PatientId, Position, RoomName, Timestamp};
+use crate::domain::{Event, EventId, PatientId, Position, RoomName, Timestamp};
 use crate::ports::{
     AlertRecord, Append, Appended, EventStore, HistoryPage, HistoryQuery, Positioned, Receipt, Retention, StoreError,
     Swept,
 };
+
+/// Writes about as much as an alert does: a disk that has room for less than that is full.
+const CHECK: &str = "UPDATE checks SET written = randomblob(32768)";
 
 #[async_trait]
 impl EventStore for SqliteStore {
@@ -150,17 +154,8 @@ impl EventStore for SqliteStore {
         since: Timestamp,
     ) -> Result<Vec<(Timestamp, String)>, StoreError> {
         let patient = patient.clone();
-        self.read(move |connection| {
-            let sql = "SELECT raised_at, alert_type FROM events WHERE patient_id = ?1 AND raised_at >= ?2 \
-                       AND scope = ?3 AND NOT suppressed ORDER BY raised_at, seq";
-            let mut found = connection.prepare_cached(sql)?;
-            let of_patients = rows::scope_number(AlertScope::Patient);
-            let found = found.query_map((patient.as_str(), since.as_micros(), of_patients), |row| {
-                Ok((rows::timestamp(row, 0)?, row.get(1)?))
-            })?;
-            found.collect()
-        })
-        .await
+        self.read(move |connection| history::recent(connection, &patient, since))
+            .await
     }
 
     async fn add_receipts(&self, receipts: Vec<Receipt>) -> Result<(), StoreError> {
@@ -175,12 +170,8 @@ impl EventStore for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            transaction
-                .execute("UPDATE node SET checked = checked + 1", [])
-                .map(|_| ())
-        })
-        .await
+        self.write(|transaction| transaction.execute(CHECK, []).map(|_| ()))
+            .await
     }
 
     async fn close(&self) {
@@ -215,23 +206,31 @@ fn sequences_in(
     through: u64,
     limit: usize,
 ) -> rusqlite::Result<BTreeSet<i64>> {
-    let sql = "SELECT seq FROM event_rooms WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4";
+    let swept: i64 = connection
+        .prepare_cached("SELECT horizon FROM node")?
+        .query_row([], |row| row.get(0))?;
+    let after = after.max(unsigned(swept));
+    let sql =
+        "SELECT seq FROM event_rooms WHERE epoch = ?1 AND room = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?5";
     let mut in_room = connection.prepare_cached(sql)?;
     let mut first = BTreeSet::new();
     let mut through = signed(through);
-    for room in rooms {
-        let found = in_room.query_map((room.as_str(), signed(after), through, rows::rows(limit)), |row| {
-            row.get(0)
-        })?;
-        for sequence in found {
-            first.insert(sequence?);
-        }
-        while first.len() > limit {
-            first.pop_last();
+    for epoch in epoch_of(after)..=epoch_of(unsigned(through)) {
+        for room in rooms {
+            let within = (signed(epoch), room.as_str(), signed(after), through, rows::rows(limit));
+            for sequence in in_room.query_map(within, |row| row.get(0))? {
+                first.insert(sequence?);
+            }
+            while first.len() > limit {
+                first.pop_last();
+            }
+            if first.len() == limit {
+                // Nothing later than what we have can be among the first any more.
+                through = first.last().copied().unwrap_or(through);
+            }
         }
         if first.len() == limit {
-            // Nothing later than what we have can be among the first any more.
-            through = first.last().copied().unwrap_or(through);
+            break;
         }
     }
     Ok(first)

@@ -68,6 +68,11 @@ pub(super) fn is_of_the_work(error: &Error) -> bool {
     }
 }
 
+/// Whether there is no space left.
+pub(super) fn is_disk_full(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 /// Whether the connection can go on after this. A full disk or a busy file passes; after anything else of the disk's the
 /// connection's files may be the problem, and a new one is opened.
 pub(super) fn is_harmless_to_the_connection(error: &Error) -> bool {

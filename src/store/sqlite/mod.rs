@@ -5,6 +5,7 @@
 //! which is kept in memory and written down with the next transaction.
 
 mod append;
+mod epochs;
 mod events;
 mod failure;
 mod history;

@@ -22,9 +22,9 @@ const APPLICATION_ID: u32 = 0x7764_626c;
 const FILE_MODE: u32 = 0o600;
 /// Only the owner, for folders that we create.
 const FOLDER_MODE: u32 = 0o700;
-/// Pages in the log after which it is copied back into the database: 16 MiB, so that a busy page is copied once for many
-/// commits and the copying holds the writer up for some ten milliseconds at most.
-const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages in the log after which it is copied back into the database: 8 MiB, so that a busy page is copied once for many
+/// commits, while the copying, which the writer does itself, stays short.
+const CHECKPOINT_PAGES: u32 = 2_048;
 /// The log is cut back to this many bytes after it has grown beyond.
 const LOG_BYTES: u32 = 64 << 20;
 /// Page cache of the writer, in KiB.
@@ -164,6 +164,10 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OpenError> {
 pub(super) fn connect_writer(settings: &Settings) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        // SQLite opens a file that it may not write to all the same, and would fail with every commit.
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+    }
     prepare(&connection, settings, WRITER_CACHE_KIB)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
         match row.get::<_, String>(0)?.as_str() {

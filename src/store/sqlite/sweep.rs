@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 
 use super::SqliteStore;
+use super::epochs::epoch_of;
 use super::rows::{decode_rooms, rows, signed, unsigned};
 use super::writer::Transaction;
 use crate::domain::Timestamp;
@@ -110,10 +111,11 @@ fn sweep_log(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlite::
             step.is_last = true;
             break;
         }
+        let epoch = signed(epoch_of(unsigned(sequence)));
         for room in decode_rooms(&rooms) {
             transaction.execute(
-                "DELETE FROM event_rooms WHERE room = ?1 AND seq = ?2",
-                (room.as_str(), sequence),
+                "DELETE FROM event_rooms WHERE epoch = ?1 AND room = ?2 AND seq = ?3",
+                (epoch, room.as_str(), sequence),
             )?;
         }
         if !is_alert {
@@ -154,8 +156,12 @@ fn sweep_alerts(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlit
     Ok(step)
 }
 
-/// Removes the publication times of events that are not there any more.
+/// Removes the publication times and the epochs of events that are not there any more.
 fn sweep_publications(transaction: &mut Transaction<'_>) -> rusqlite::Result<Step> {
+    transaction.execute(
+        "DELETE FROM epochs WHERE epoch < coalesce((SELECT min(seq) FROM events), ?1) >> 13",
+        [signed(transaction.horizon) + 1],
+    )?;
     let removed = transaction.execute(
         "DELETE FROM publications WHERE through IN (SELECT through FROM publications \
          WHERE through < coalesce((SELECT min(seq) FROM events), ?1) ORDER BY through LIMIT ?2)",

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::failure::{Failure, is_harmless_to_the_connection, is_of_the_work};
+use super::epochs::{self, Raised};
+use super::failure::{Failure, is_disk_full, is_harmless_to_the_connection, is_of_the_work};
 use super::open::{self, FileIdentity};
 use super::rows::{signed, unsigned};
 use super::{Settings, append};
@@ -123,6 +124,8 @@ pub(super) struct Transaction<'c> {
     pub(super) horizon: u64,
     /// As in [`Marks`].
     pub(super) published: u64,
+    /// When its alerts were raised.
+    pub(super) raised: Raised,
     /// Whether something in it was refused before, so that every job and append is fenced off from the others.
     pub(super) is_fenced: bool,
 }
@@ -320,6 +323,7 @@ impl Writer {
         }
         let outcome = self.transact(jobs, &lazy, false).or_else(|failure| match &failure {
             Failure::Database(error) if is_of_the_work(error) => self.transact(jobs, &lazy, true),
+            Failure::Database(error) if is_disk_full(error) && self.empty_the_log() => self.transact(jobs, &lazy, true),
             Failure::Database(_) | Failure::Displaced | Failure::File(_) | Failure::Closed | Failure::OtherBus => {
                 Err(failure)
             }
@@ -373,6 +377,7 @@ impl Writer {
             next_sequence: self.next_sequence,
             horizon: self.marks.horizon.load(Ordering::Acquire),
             published: self.marks.published.load(Ordering::Acquire),
+            raised: Raised::default(),
             is_fenced,
         };
         match commit(&mut transaction, jobs, lazy) {
@@ -405,6 +410,17 @@ impl Writer {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::Displaced),
             Err(error) => Err(Failure::File(Arc::new(error))),
         }
+    }
+
+    /// Copies the write-ahead log into the database, so that its space is used again. Whether there was any to be won.
+    fn empty_the_log(&self) -> bool {
+        let Some(connection) = &self.connection else {
+            return false;
+        };
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        checkpoint.is_ok_and(|(logged, copied)| logged > 0 && logged == copied)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -447,6 +463,7 @@ fn commit(
             refused.push(None);
         }
     }
+    epochs::widen(transaction)?;
     write_down(transaction, lazy)?;
     transaction.execute("COMMIT", [])?;
     Ok(refused)

@@ -317,6 +317,18 @@ async fn a_full_disk_refuses_whole_batches_keeps_what_it_has_and_is_used_again_w
 }
 
 #[tokio::test]
+async fn every_check_writes_to_the_disk() {
+    let (_home, path) = home();
+    let store = open(&path).unwrap();
+
+    for _ in 0..3 {
+        let before = fs::metadata(beside(&path, "-wal")).unwrap().len();
+        store.check().await.unwrap();
+        assert!(fs::metadata(beside(&path, "-wal")).unwrap().len() > before + 32_768);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_accepted_while_the_file_is_not_at_its_place() {
     let (_home, path) = home();
     let store = open(&path).unwrap();

@@ -2,10 +2,16 @@
 CREATE TABLE node (
   id        INTEGER PRIMARY KEY CHECK (id = 1),
   published INTEGER NOT NULL, -- every event up to this sequence number is published, or suppressed
-  horizon   INTEGER NOT NULL, -- events up to this sequence number may have been swept
-  checked   INTEGER NOT NULL  -- how often a check has written
+  horizon   INTEGER NOT NULL  -- events up to this sequence number may have been swept
 ) STRICT;
-INSERT INTO node VALUES (1, 0, 0, 0);
+INSERT INTO node VALUES (1, 0, 0);
+
+-- What a check writes, in one row.
+CREATE TABLE checks (
+  id      INTEGER PRIMARY KEY CHECK (id = 1),
+  written BLOB NOT NULL
+) STRICT;
+INSERT INTO checks VALUES (1, zeroblob(32768));
 
 -- Times are microseconds since the Unix epoch. An alert outlives the log: its row stays when its rooms are swept.
 -- The payload comes last: what is before it is read without it.
@@ -23,14 +29,26 @@ CREATE TABLE events (
   hospital_id TEXT,
   payload     TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX alerts_by_patient ON events (patient_id, raised_at) WHERE patient_id IS NOT NULL;
-CREATE INDEX alerts_by_hospital ON events (hospital_id, raised_at) WHERE hospital_id IS NOT NULL;
+
+-- An epoch is 8192 sequence numbers. What is searched by thousands of patients or rooms is kept epoch by epoch: so a commit
+-- writes to the few pages of the current epoch, and not to a page of its own for every patient. (Single hospitals are few
+-- enough not to need it.) Both end in seq, the table's key.
+CREATE INDEX alerts_by_patient ON events (seq >> 13, patient_id) WHERE patient_id IS NOT NULL;
+CREATE INDEX alerts_by_hospital ON events (hospital_id) WHERE hospital_id IS NOT NULL;
+
+-- When the alerts of an epoch were raised; epochs without alerts are not here.
+CREATE TABLE epochs (
+  epoch  INTEGER PRIMARY KEY,
+  first  INTEGER NOT NULL,
+  last   INTEGER NOT NULL
+) STRICT;
 
 -- The log by room. Suppressed alerts are never in it.
 CREATE TABLE event_rooms (
-  room TEXT    NOT NULL,
-  seq  INTEGER NOT NULL,
-  PRIMARY KEY (room, seq)
+  epoch INTEGER NOT NULL,
+  room  TEXT    NOT NULL,
+  seq   INTEGER NOT NULL,
+  PRIMARY KEY (epoch, room, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- When events were published: each row stands for those after the row before and up to its own.

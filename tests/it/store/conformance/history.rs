@@ -1,7 +1,7 @@
 //! The history of alerts.
 
 use wardbell::clock::ManualClock;
-use wardbell::domain::{Event, Payload};
+use wardbell::domain::{Event, Payload, Position};
 use wardbell::ports::{HistoryPage, HistoryQuery, Store};
 
 use super::fixtures::*;
@@ -384,4 +384,99 @@ pub(crate) async fn recent_alerts_are_those_that_the_patient_was_sent(store: &dy
     let recent = store.recent_alerts(&patient("P1"), at(2)).await.unwrap();
 
     assert_eq!(recent, [(at(2), "critical".to_owned()), (at(3), "info".to_owned())]);
+}
+
+pub(crate) async fn a_few_alerts_are_found_among_very_many_wherever_they_are(store: &dyn Store, _: &ManualClock) {
+    let events: Vec<Event> = (0..18_000)
+        .map(|n| match n % 1_000 {
+            7 => alert("P1").of_hospital("H1").raised(at(n)),
+            8 => alert("P2").raised(at(n)),
+            _ => event(&["patient_P2"]).raised(at(n)),
+        })
+        .collect();
+    let of_p1: Vec<Event> = events.iter().skip(7).step_by(1_000).cloned().collect();
+    for chunk in events.chunks(3_000) {
+        publish(store, chunk.iter().cloned()).await;
+    }
+
+    for limit in [1, 5, 18, 19] {
+        assert_eq!(
+            paged(
+                store,
+                HistoryQuery {
+                    limit,
+                    ..of_patient("P1")
+                }
+            )
+            .await,
+            newest_first(&of_p1),
+            "{limit}"
+        );
+        assert_eq!(
+            paged(
+                store,
+                HistoryQuery {
+                    limit,
+                    ..of_hospital("H1")
+                }
+            )
+            .await,
+            newest_first(&of_p1),
+            "{limit}"
+        );
+    }
+    let in_the_middle = HistoryQuery {
+        since: Some(at(3_007)),
+        until: Some(at(12_007)),
+        ..of_patient("P1")
+    };
+    assert_eq!(history(store, in_the_middle).await.alerts, newest_first(&of_p1[3..12]));
+    let after = store.position_of(of_p1[8].id).await.unwrap();
+    let missed = HistoryQuery {
+        after,
+        limit: 4,
+        ..of_patient("P1")
+    };
+    assert_eq!(paged(store, missed).await, newest_first(&of_p1[9..]));
+    assert_eq!(store.recent_alerts(&patient("P1"), at(8_000)).await.unwrap().len(), 10);
+    let last = store.last_position().await.unwrap();
+    let mut found = Vec::new();
+    let mut from = Position::START;
+    loop {
+        let page = store
+            .published_in(&[room("patient_P1"), room("none")], from, last, 7)
+            .await
+            .unwrap();
+        let Some(end) = page.last() else { break };
+        from = end.position;
+        found.extend(page.iter().map(|found| found.event.id));
+    }
+    assert_eq!(found, of_p1.iter().map(|alert| alert.id).collect::<Vec<_>>());
+    let rest = store.published_after(after.unwrap(), 100_000).await.unwrap();
+    assert_eq!(rest.len(), 18_000 - 8_008);
+    assert_eq!(rest[0].event.id, events[8_008].id);
+}
+
+pub(crate) async fn an_alert_is_found_by_its_time_also_when_the_clock_was_wrong(store: &dyn Store, _: &ManualClock) {
+    let (early, ahead, back) = (
+        alert("P1").raised(at(10)),
+        alert("P1").raised(at(90_000)),
+        alert("P1").raised(at(20)),
+    );
+    let (early, ahead, back) = (early.of_hospital("H1"), ahead.of_hospital("H1"), back.of_hospital("H1"));
+    publish(store, [early.clone(), ahead.clone()]).await;
+    publish(store, [back.clone()]).await;
+
+    for query in [of_patient("P1"), of_hospital("H1")] {
+        let since = HistoryQuery {
+            since: Some(at(50)),
+            ..query.clone()
+        };
+        let until = HistoryQuery {
+            until: Some(at(50)),
+            ..query
+        };
+        assert_eq!(history(store, since).await.alerts, newest_first([&ahead]));
+        assert_eq!(history(store, until).await.alerts, newest_first([&early, &back]));
+    }
 }

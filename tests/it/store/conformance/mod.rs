@@ -71,6 +71,8 @@ macro_rules! suite {
             a_limit_of_none_asks_for_nothing,
             history_after_a_position_is_what_was_published_since,
             recent_alerts_are_those_that_the_patient_was_sent,
+            a_few_alerts_are_found_among_very_many_wherever_they_are,
+            an_alert_is_found_by_its_time_also_when_the_clock_was_wrong,
         );
         $crate::store::conformance::suite!(@ $fresh, idempotency:
             a_key_is_kept_with_the_append,
