@@ -166,7 +166,10 @@ pub(super) fn connect_writer(settings: &Settings) -> rusqlite::Result<Connection
     let connection = Connection::open_with_flags(&settings.path, flags)?;
     if connection.is_readonly(rusqlite::MAIN_DB)? {
         // SQLite opens a file that it may not write to all the same, and would fail with every commit.
-        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+        return Err(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_READONLY),
+            None,
+        ));
     }
     prepare(&connection, settings, WRITER_CACHE_KIB)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
