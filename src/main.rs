@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use wardbell::cli::{self, Arguments};
-use wardbell::config::Environment;
 
 fn main() -> ExitCode {
-    match cli::run(Arguments::parse(), &Environment::of_this_process()) {
+    match cli::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();

@@ -110,13 +110,13 @@ impl Error {
     }
 }
 
-/// Does what was asked.
+/// Does what was asked, in the environment of this process.
 ///
 /// # Errors
 /// If it fails; [`Error::exit_code`] says how to end.
-pub fn run(arguments: Arguments, environment: &Environment) -> Result<(), Error> {
+pub fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { config: file, command } = arguments;
-    let config = Config::load(file.as_deref(), environment)?;
+    let config = Config::load(file.as_deref(), &Environment::of_this_process())?;
     let authenticator = Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable_key(&error))?;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config, file.as_deref()),
