@@ -97,6 +97,7 @@ impl App {
         let (socket_routes, sockets) = socket::new(socket::Deps {
             access: Arc::new(services.rooms.clone()),
             store: store.clone(),
+            bus: bus.clone(),
             authenticator: authenticator.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),

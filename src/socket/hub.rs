@@ -16,7 +16,7 @@ use super::transport::Registry;
 use super::{Deps, RoomAccess, Settings, lock};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::ports::Store;
+use crate::ports::{Bus, Store};
 use crate::telemetry::Metrics;
 
 /// What all sockets of this node share.
@@ -26,6 +26,7 @@ pub(super) struct Hub {
     pub(super) event_burst: NonZeroU32,
     pub(super) access: Arc<dyn RoomAccess>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) bus: Arc<dyn Bus>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
@@ -46,6 +47,7 @@ impl Hub {
         let Deps {
             access,
             store,
+            bus,
             authenticator,
             clock,
             metrics,
@@ -66,6 +68,7 @@ impl Hub {
             settings,
             access,
             store,
+            bus,
             authenticator,
             clock,
             metrics,

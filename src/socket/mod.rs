@@ -34,7 +34,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::Room;
 use crate::domain::access::Identity;
-use crate::ports::{Connections, Positioned, SocketStatus, Store, StoreError};
+use crate::ports::{Bus, Connections, Positioned, SocketStatus, Store, StoreError};
 use crate::telemetry::Metrics;
 use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
 use handshake::Rejection;
@@ -129,6 +129,8 @@ pub struct Deps {
     pub access: Arc<dyn RoomAccess>,
     /// Sessions, and the events that clients come back for.
     pub store: Arc<dyn Store>,
+    /// What was published and is not in the store yet.
+    pub bus: Arc<dyn Bus>,
     /// Who is it?
     pub authenticator: Arc<Authenticator>,
     /// What time is it?

@@ -194,7 +194,9 @@ async fn session_for(
     // After a crash, what was delivered and not noted as published is published again; the client may be back before that.
     // Otherwise it is a position that was never given: made up, or from before this server lost its log.
     if let Some(offset) = offset
-        && tokio::time::timeout(REPUBLISHING, hub.recent.reaches(offset)).await.is_err()
+        && tokio::time::timeout(REPUBLISHING, hub.recent.reaches(offset))
+            .await
+            .is_err()
     {
         return Err(Denied::Refused);
     }

@@ -1,6 +1,6 @@
 //! Sending again: what a socket is owed, page by page as it takes them, up to the point where it goes live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use socketioxide::extract::SocketRef;
 use tokio::sync::Semaphore;
 
 use super::recent::Page;
-use crate::domain::{Position, RoomName};
+use crate::domain::{EventId, Position, RoomName};
 use crate::ports::{Positioned, StoreError};
 use crate::socket::delivery::wire_size;
 use crate::socket::hub::Hub;
@@ -227,6 +227,12 @@ impl Replay<'_> {
         } else {
             events.last().map_or(through, |event| event.position)
         };
+        let ahead = self.hub.bus.ahead_of_store(&rooms, cursor, reached);
+        if !ahead.is_empty() {
+            let stored: HashSet<EventId> = events.iter().map(|event| event.event.id).collect();
+            events.extend(ahead.into_iter().filter(|event| !stored.contains(&event.event.id)));
+            events.sort_by_key(|event| event.position);
+        }
         events.retain(|event| self.is_wanted(owed, event));
         Ok(Some(Page {
             events,
