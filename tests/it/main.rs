@@ -20,6 +20,7 @@ mod crash;
 mod limiter;
 mod origin;
 mod shutdown;
+mod sockets;
 mod store;
 mod support;
 mod wire;

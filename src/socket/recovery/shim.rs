@@ -12,7 +12,7 @@ const BEFORE_SID: &[u8] = b"40{\"sid\":\"";
 /// The packet after the sid.
 const AFTER_SID: &[u8] = b"\"}";
 /// Engine.IO 4's packet separator in polling bodies.
-const SEPARATOR: u8 = 0x1e;
+pub const SEPARATOR: u8 = 0x1e;
 /// The longest sid that is looked for. The library's have 16 characters.
 const MAX_SID: usize = 64;
 /// The longest payload that can be CONNECT; anything longer passes unread.

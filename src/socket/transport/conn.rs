@@ -1,11 +1,13 @@
 //! One Engine.IO connection as this server sees it from outside of the library: what it takes, and how to end it.
 //!
-//! A [`Conn`] lives exactly as long as the library's session: a [`ConnGuard`] rides in the handshake request that the session
-//! keeps, and when the session is dropped the guard takes the connection off the [`Registry`]. There is no other way out, so
-//! there is no path on which one is forgotten.
+//! A [`Conn`] is on the [`Registry`] until its session ends: when its websocket is dropped, when it is cut off, when its
+//! client polls no more and says so. And whatever else happens, a [`ConnGuard`] rides in the handshake request that the
+//! library keeps as long as the session, and takes the connection off when it is dropped: no path leads around that. (It
+//! would be enough by itself, but the library keeps a session that never joined a namespace until its `connect_timeout`,
+//! even after its end.)
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::task::AtomicWaker;
@@ -188,9 +190,20 @@ impl Conn {
         self.reader.wake();
         self.writer.wake();
         if self.carrier() != Carrier::Websocket
-            && let (Some(registry), Some(sid)) = (self.registry.upgrade(), self.sid.get())
+            && let Some(registry) = self.registry.upgrade()
         {
-            registry.end_polling(*sid);
+            if let Some(sid) = self.sid.get() {
+                registry.end_polling(*sid);
+            }
+            registry.remove(self);
+        }
+    }
+
+    /// Its session has ended.
+    pub(super) fn finish(&self) {
+        self.note_over();
+        if let Some(registry) = self.registry.upgrade() {
+            registry.remove(self);
         }
     }
 }
@@ -213,9 +226,9 @@ pub(crate) struct ConnGuard {
 
 impl Drop for ConnGuard {
     fn drop(&mut self) {
-        self.conn.note_over();
+        self.conn.finish();
         if let Some(registry) = self.conn.registry.upgrade() {
-            registry.remove(&self.conn);
+            registry.sessions.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -231,6 +244,8 @@ pub(crate) struct Registry {
     by_sid: Mutex<HashMap<Sid, Arc<Conn>>>,
     held_up: Mutex<HashMap<u64, Arc<Conn>>>,
     engine: OnceLock<Weak<Engine>>,
+    /// Sessions that the library still keeps, ended or not.
+    sessions: AtomicUsize,
     emptied: Notify,
 }
 
@@ -254,6 +269,7 @@ impl Registry {
             by_sid: Mutex::default(),
             held_up: Mutex::default(),
             engine: OnceLock::new(),
+            sessions: AtomicUsize::new(0),
             emptied: Notify::new(),
         })
     }
@@ -285,9 +301,11 @@ impl Registry {
         if self.is_closing.load(Ordering::Acquire) {
             return Err(Refused::Closing);
         }
-        if all.len() >= self.max {
+        let has_room = all.len() < self.max && self.sessions.load(Ordering::Acquire) < self.max.saturating_mul(2);
+        if !has_room {
             return Err(Refused::Full);
         }
+        self.sessions.fetch_add(1, Ordering::AcqRel);
         all.insert(id, Arc::clone(&conn));
         self.metrics.connections.get_or_create(&carrier.label()).inc();
         Ok(ConnGuard { conn })

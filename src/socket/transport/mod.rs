@@ -47,6 +47,7 @@ struct Transport {
     registry: Arc<Registry>,
     allow_polling: bool,
     allow_websocket: bool,
+    max_message_bytes: usize,
 }
 
 /// The routes of `/socket.io/`.
@@ -57,6 +58,7 @@ pub(super) fn router(engine: Arc<Engine>, registry: Arc<Registry>, settings: &Se
         registry,
         allow_polling: settings.allow_polling,
         allow_websocket: settings.allow_websocket,
+        max_message_bytes: settings.max_message_bytes,
     });
     Router::new()
         .route("/socket.io", axum::routing::any(serve))
@@ -172,7 +174,9 @@ async fn serve(State(transport): State<Arc<Transport>>, request: Request<Body>) 
                 let kept = kept(&request);
                 Ok(polling::open(&transport.engine, &transport.registry, Arc::new(guard), kept).await)
             }
-            (Asked::Polling, Some(conn)) => Ok(polling::answer(&transport.engine, conn, request).await),
+            (Asked::Polling, Some(conn)) => {
+                Ok(polling::answer(&transport.engine, conn, request, transport.max_message_bytes).await)
+            }
             (Asked::Websocket, conn) => upgrade(&transport, conn, credentials, request),
         }
     };

@@ -35,10 +35,15 @@ pub(super) async fn open(
     response.map(Body::from)
 }
 
-/// Answers a request of a session.
-pub(super) async fn answer(engine: &Engine, conn: Arc<Conn>, request: Request<Body>) -> Response<Body> {
+/// Answers a request of a session. `max_bytes` is how long a client's message may be.
+pub(super) async fn answer(
+    engine: &Engine,
+    conn: Arc<Conn>,
+    request: Request<Body>,
+    max_bytes: usize,
+) -> Response<Body> {
     if request.method() != Method::GET {
-        return engine.answer(request).await.map(Body::from);
+        return post(engine, &conn, request, max_bytes).await;
     }
     let poll = InFlight { conn };
     let response = {
@@ -79,6 +84,26 @@ pub(super) async fn answer(engine: &Engine, conn: Arc<Conn>, request: Request<Bo
         poll,
     };
     Response::from_parts(parts, Body::new(body))
+}
+
+/// Answers a client's packets.
+async fn post(engine: &Engine, conn: &Conn, request: Request<Body>, max_bytes: usize) -> Response<Body> {
+    if conn.has_connected() {
+        return engine.answer(request).await.map(Body::from);
+    }
+    // The library keeps a session that has not joined the namespace, even if its client closes it: look for that.
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, max_bytes).await else {
+        let mut refusal = Response::new(Body::empty());
+        *refusal.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return refusal;
+    };
+    let is_goodbye = body.split(|byte| *byte == shim::SEPARATOR).any(|packet| packet == b"1");
+    let response = engine.answer(Request::from_parts(parts, Body::from(body))).await;
+    if is_goodbye {
+        conn.finish();
+    }
+    response.map(Body::from)
 }
 
 /// The sid in Engine.IO's open packet.

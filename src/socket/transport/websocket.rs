@@ -181,9 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebsocketIo<S> {
 
 impl<S> Drop for WebsocketIo<S> {
     fn drop(&mut self) {
-        // An upgrade that fails would leave the session half upgraded: no ping, and every poll answered with a NOOP.
-        // It ends instead, as it does where the library upgrades by itself; the client opens another.
-        if self.conn.carrier() == Carrier::Upgrading {
+        if self.conn.carrier() == Carrier::Websocket {
+            self.conn.finish();
+        } else {
+            // An upgrade that fails would leave the session half upgraded: no ping, and every poll answered with a NOOP.
+            // It ends instead, as it does where the library upgrades by itself; the client opens another.
             self.conn.cut();
         }
     }

@@ -1,0 +1,277 @@
+//! Engine.IO from the outside: what is refused, what is bound to whom, what is left behind.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{metric, nobody_is_left};
+use crate::support::{DEADLINE, Packet, TestServer, Transport, admin, eventually, in_time};
+
+fn http() -> Client {
+    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
+}
+
+fn url(server: &TestServer, query: &str) -> String {
+    format!("http://{}/socket.io/?{query}", server.addr())
+}
+
+/// Opens a polling session; answers its sid.
+async fn open(server: &TestServer, query: &str) -> String {
+    let open = http()
+        .get(url(server, &format!("EIO=4&transport=polling{query}")))
+        .send()
+        .await
+        .unwrap();
+    let open: Value = serde_json::from_str(open.text().await.unwrap().strip_prefix('0').unwrap()).unwrap();
+    open["sid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn requests_that_are_no_engine_io_are_refused_with_its_own_errors() {
+    let server = TestServer::start().await;
+
+    for (query, code, message) in [
+        ("", 0, "Transport unknown"),
+        ("EIO=4", 0, "Transport unknown"),
+        ("EIO=4&transport=carrier-pigeon", 0, "Transport unknown"),
+        ("EIO=3&transport=polling", 5, "Unsupported protocol version"),
+        ("EIO=4&transport=polling&sid=AAAAAAAAAAAAAAHs", 1, "Session ID unknown"),
+        (
+            "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAHs",
+            1,
+            "Session ID unknown",
+        ),
+        ("EIO=4&transport=polling&sid=x", 1, "Session ID unknown"),
+        ("EIO=4&transport=websocket", 3, "Bad request"),
+    ] {
+        let answer = http().get(url(&server, query)).send().await.unwrap();
+
+        assert_eq!(answer.status(), 400, "{query}");
+        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert_eq!(body, json!({"code": code, "message": message}), "{query}");
+    }
+    nobody_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn a_transport_that_is_not_configured_is_not_served() {
+    let server = TestServer::builder()
+        .set("WARDBELL__SOCKET__TRANSPORTS", "websocket")
+        .start()
+        .await;
+
+    let polling = http()
+        .get(url(&server, "EIO=4&transport=polling"))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(polling.status(), 400);
+    server
+        .visitor()
+        .over(Transport::Websocket)
+        .connect()
+        .await
+        .join("triage_queue")
+        .await;
+}
+
+#[tokio::test]
+async fn a_session_answers_only_to_the_credentials_that_opened_it() {
+    let server = TestServer::start().await;
+    let sid = open(&server, "&token=a").await;
+
+    for other in ["", "&token=b"] {
+        for method in [reqwest::Method::GET, reqwest::Method::POST] {
+            let request = http().request(
+                method,
+                url(&server, &format!("EIO=4&transport=polling{other}&sid={sid}")),
+            );
+            let answer = request.body("40").send().await.unwrap();
+
+            assert_eq!(answer.status(), 400);
+            assert!(answer.text().await.unwrap().contains("Session ID unknown"));
+        }
+    }
+    let own = http()
+        .post(url(&server, &format!("EIO=4&transport=polling&token=a&sid={sid}")))
+        .body("40");
+    assert_eq!(own.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_session_that_says_goodbye_is_gone() {
+    let server = TestServer::start().await;
+    let sid = open(&server, "").await;
+    let query = format!("EIO=4&transport=polling&sid={sid}");
+
+    assert_eq!(
+        http()
+            .post(url(&server, &query))
+            .body("1")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+
+    nobody_is_left(&server).await;
+    assert_eq!(http().get(url(&server, &query)).send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn an_upgrade_that_breaks_off_ends_the_session() {
+    let server = TestServer::start().await;
+    let sid = open(&server, "").await;
+    let upgrade = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={sid}", server.addr());
+    let (mut websocket, _) = tokio_tungstenite::connect_async(upgrade).await.unwrap();
+    // A poll waits, as stock clients have it; the server answers it so that the upgrade can go on.
+    let poll = http()
+        .get(url(&server, &format!("EIO=4&transport=polling&sid={sid}")))
+        .send();
+    let probe = async {
+        websocket.send(Message::text("2probe")).await.unwrap();
+        websocket.next().await.unwrap().unwrap()
+    };
+    let (polled, probed) = in_time("the probe", async { tokio::join!(poll, probe) }).await;
+    assert!(polled.is_ok());
+    assert_eq!(probed, Message::text("3probe"));
+
+    drop(websocket);
+
+    nobody_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn an_upgraded_session_counts_as_a_websocket_at_once() {
+    let server = TestServer::start().await;
+
+    let client = server.visitor().over(Transport::Upgrade).connect().await;
+
+    eventually("the websocket is counted", async || {
+        let websocket = metric(&server, "wardbell_connections{transport=\"websocket\"}").await;
+        let polling = metric(&server, "wardbell_connections{transport=\"polling\"}").await;
+        ((polling, websocket) == (0, 1)).then_some(())
+    })
+    .await;
+    client.vanish();
+    nobody_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn messages_of_a_megabyte_are_taken_and_larger_ones_end_the_connection() {
+    let server = TestServer::start().await;
+    for transport in Transport::ALL {
+        let mut client = server.visitor().over(transport).connect().await;
+        let large = json!({"room": "patient_P1", "notes": "x".repeat(1_000_000)});
+        client.emit("join_room", large);
+        assert_eq!(
+            client.expect("room_joined").await["room"],
+            "patient_P1",
+            "{transport:?}"
+        );
+
+        client.emit(
+            "join_room",
+            json!({"room": "patient_P2", "notes": "x".repeat(1_100_000)}),
+        );
+
+        if transport == Transport::Polling {
+            // 413, and the client gives up.
+            client.vanish();
+        } else {
+            let seen = client.until_closed().await;
+            assert!(seen.is_empty(), "{transport:?}: {seen:?}");
+        }
+    }
+    eventually("only the polling client that vanished is left, if it is", async || {
+        (metric(&server, "wardbell_connections{transport=\"websocket\"}").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_joins_the_namespace_ends() {
+    let server = TestServer::builder()
+        .set("WARDBELL__SOCKET__CONNECT_TIMEOUT", "1s")
+        .start()
+        .await;
+    let _polling = open(&server, "").await;
+    let websocket = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.addr());
+    let (_websocket, _) = tokio_tungstenite::connect_async(websocket).await.unwrap();
+
+    nobody_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_gone_after_a_heartbeat() {
+    let server = TestServer::builder()
+        .set("SOCKET_IO_PING_INTERVAL", "1")
+        .set("SOCKET_IO_PING_TIMEOUT", "1")
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    for transport in Transport::ALL {
+        let mut client = server.visitor().over(transport).connect().await;
+        client.join("hospital_h1").await;
+        client.hold_still();
+        clients.push(client);
+    }
+
+    nobody_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn shutting_down_closes_the_transport_and_not_the_namespace() {
+    let server = TestServer::start().await;
+    let mut clients = Vec::new();
+    for transport in Transport::ALL {
+        clients.push(server.visitor().over(transport).connect().await);
+    }
+
+    server.stop().await;
+
+    for mut client in clients {
+        let seen = client.until_closed().await;
+        // `41` is what stock clients call `io server disconnect`: they would stay away.
+        assert!(!seen.contains(&Packet::Disconnected), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_comings_and_goings_leave_nothing_behind() {
+    const EACH: usize = 250;
+    let server = TestServer::start().await;
+    let rude = async {
+        for i in 0..EACH {
+            let mut client = server.connect(&admin().named(&format!("u{i}"))).await;
+            client.emit("join_room", json!({"room": "hospital_h1"}));
+            if i % 2 == 0 {
+                client.expect("room_joined").await;
+            }
+            client.vanish();
+        }
+    };
+    let polite = async {
+        for i in 0..EACH {
+            let transport = Transport::ALL[i % 3];
+            let client = server.visitor().over(transport).asking_for_recovery().connect().await;
+            client.leave_politely().await;
+        }
+    };
+    let silent = async {
+        for _ in 0..EACH {
+            let sid = open(&server, "").await;
+            let query = format!("EIO=4&transport=polling&sid={sid}");
+            drop(http().post(url(&server, &query)).body("1").send().await);
+        }
+    };
+    let all = Box::pin(async { tokio::join!(rude, polite, silent) });
+    tokio::time::timeout(Duration::from_mins(3), all).await.unwrap();
+
+    nobody_is_left(&server).await;
+}
