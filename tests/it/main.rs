@@ -14,6 +14,7 @@
 
 mod api;
 mod auth;
+mod bus;
 mod capacity;
 mod cli;
 mod crash;

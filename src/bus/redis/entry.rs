@@ -218,9 +218,11 @@ mod tests {
     fn fields(entry: &Entry) -> Vec<Value> {
         let mut command = Cmd::new();
         entry.write(&mut command);
-        let arguments = command.args_iter().map(|argument| match argument {
-            Arg::Simple(bytes) => Value::BulkString(bytes.to_vec()),
-            _ => panic!("entries have plain fields only"),
+        let arguments = command.args_iter().map(|argument| {
+            let Arg::Simple(bytes) = argument else {
+                panic!("entries have plain fields only");
+            };
+            Value::BulkString(bytes.to_vec())
         });
         arguments.collect()
     }

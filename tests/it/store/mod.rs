@@ -1,5 +1,5 @@
 //! What every store must do ([`conformance`]), and what each does in its own way.
 
-mod conformance;
+pub(crate) mod conformance;
 mod postgres;
 mod sqlite;

@@ -7,6 +7,7 @@ pub(crate) mod people;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod rest;
 pub(crate) mod server;
 pub(crate) mod socket;

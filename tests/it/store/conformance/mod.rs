@@ -4,7 +4,7 @@
 //! whatever must live as long as it does.
 
 pub(super) mod events;
-pub(super) mod fixtures;
+pub(crate) mod fixtures;
 pub(super) mod history;
 pub(super) mod idempotency;
 pub(super) mod sessions;

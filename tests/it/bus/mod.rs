@@ -1,0 +1,7 @@
+//! The bus of many nodes: real Redis servers, a real PostgreSQL, several nodes in this process.
+
+mod node;
+mod order;
+mod outages;
+mod presence;
+mod servers;
