@@ -11,7 +11,7 @@ const ALERTS: usize = 40;
 async fn a_client_that_takes_nothing_is_cut_off_and_recovers_everything() {
     for transport in [Transport::Websocket, Transport::Polling] {
         let server = TestServer::builder()
-            .set("WARDBELL__SOCKET__SLOW_CLIENT_BYTES", "2000000")
+            .set("WARDBELL__SOCKET__SLOW_CLIENT_BYTES", "2097152")
             .start()
             .await;
         let visitor = || server.visitor().over(transport).asking_for_recovery();
@@ -75,7 +75,7 @@ async fn a_client_that_takes_nothing_is_cut_off_and_recovers_everything() {
 #[tokio::test]
 async fn a_client_that_takes_what_it_is_sent_is_never_cut_off() {
     let server = TestServer::builder()
-        .set("WARDBELL__SOCKET__SLOW_CLIENT_BYTES", "2000000")
+        .set("WARDBELL__SOCKET__SLOW_CLIENT_BYTES", "2097152")
         .set("WARDBELL__SOCKET__SLOW_CLIENT_EVENTS", "16")
         .start()
         .await;
