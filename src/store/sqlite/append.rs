@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::epochs::epoch_of;
 use super::failure::is_duplicate;
 use super::rows::{Word, encode_rooms, free_form_text, scope_number, signed};
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::domain::bed::{Bed, CapacityScope, Floor};
 use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;

@@ -7,7 +7,7 @@
 use rusqlite::Connection;
 
 use super::rows::signed;
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::domain::Timestamp;
 
 /// The migrations have it too, as `seq >> 13`.

@@ -1,7 +1,7 @@
 //! The store of a single node: one SQLite file, nothing to install.
 //!
-//! One thread writes ([`writer`]): whatever waits is committed together, at full sync. A few connections read beside it
-//! ([`reader`]). Here a position is the event's sequence number, so that an event is published is one number for all of them,
+//! One thread writes (`writer`): whatever waits is committed together, at full sync. A few connections read beside it
+//! (`reader`). Here a position is the event's sequence number, so that an event is published is one number for all of them,
 //! which is kept in memory and written down with the next transaction.
 
 mod append;
@@ -9,12 +9,15 @@ mod epochs;
 mod events;
 mod failure;
 mod history;
+mod inspect;
+mod marks;
 mod open;
 mod reader;
 mod rows;
 mod sessions;
 mod state;
 mod sweep;
+mod transaction;
 mod writer;
 
 use std::fmt;
@@ -30,8 +33,10 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::clock::Clock;
 use crate::ports::StoreError;
 use failure::Failure;
+use marks::Marks;
 use reader::Readers;
-use writer::{Marks, Message, Transaction, Work, Writer};
+use transaction::{Transaction, Work};
+use writer::{Message, Writer};
 
 pub use open::OpenError;
 

@@ -2,22 +2,20 @@
 //!
 //! A file that is refused is left as it was found: it may be the only copy of somebody's alerts.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
-use rusqlite_migration::{M, Migrations, SchemaVersion};
+use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite_migration::{M, Migrations};
 
 use super::Settings;
+use super::inspect::{check, inspect};
 
 /// `PRAGMA application_id` of our files: "wdbl".
-const APPLICATION_ID: u32 = 0x7764_626c;
+pub(super) const APPLICATION_ID: u32 = 0x7764_626c;
 /// Only the owner: the file holds patient data.
 const FILE_MODE: u32 = 0o600;
 /// Only the owner, for folders that we create.
@@ -34,10 +32,10 @@ const READER_CACHE_KIB: i32 = 4 << 10;
 /// Statements that a connection keeps prepared: all of the writer's, and every shape of history query.
 const STATEMENTS: usize = 128;
 /// The smallest page that SQLite knows, in bytes.
-const MIN_PAGE_BYTES: u64 = 512;
+pub(super) const MIN_PAGE_BYTES: u64 = 512;
 
-static STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql"))];
-const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+pub(super) static STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql"))];
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -341,155 +339,13 @@ fn restrict(path: &Path) {
     }
 }
 
-// ---------------------------------------------------------------- is it ours, is it whole
-
-/// Reads the first page's header (<https://www.sqlite.org/fileformat2.html> §1.3) before SQLite sees the file.
-fn inspect(path: &Path) -> Result<(), OpenError> {
-    let foreign = |what| OpenError::Foreign {
-        path: path.to_owned(),
-        what,
-    };
-    let damaged = |what: &str| OpenError::Damaged {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
-    let mut file = File::open(path).map_err(in_file(path))?;
-    let length = file.metadata().map_err(in_file(path))?.len();
-    if length == 0 {
-        return Err(damaged("it is empty"));
-    }
-    let mut header = [0_u8; 100];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(foreign("is not an SQLite database")),
-        Err(source) => {
-            return Err(OpenError::File {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    }
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(foreign("is not an SQLite database"));
-    }
-    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        bytes => u64::from(bytes),
-    };
-    if page_bytes < MIN_PAGE_BYTES || !page_bytes.is_power_of_two() {
-        return Err(damaged("its header makes no sense"));
-    }
-    if u32::from_be_bytes([header[68], header[69], header[70], header[71]]) != APPLICATION_ID {
-        return Err(foreign("is an SQLite database of another program"));
-    }
-    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
-    let whole_pages = length / page_bytes;
-    // Pages that a checkpoint had not copied when the process was killed are still in the log.
-    if whole_pages < pages {
-        let logged = logged_pages(&beside(path, "-wal"), page_bytes).map_err(in_file(path))?;
-        let missing = (whole_pages + 1..=pages).filter(|page| !logged.contains(page)).count();
-        if missing > 0 {
-            return Err(damaged(&format!(
-                "it is cut off, {missing} of {pages} pages are missing"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Which pages the write-ahead log holds (file format §4.1). A log that is not there or not readable as one holds none.
-fn logged_pages(path: &Path, page_bytes: u64) -> io::Result<HashSet<u64>> {
-    let mut pages = HashSet::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pages),
-        Err(error) => return Err(error),
-    };
-    let length = file.metadata()?.len();
-    let mut log = BufReader::new(file);
-    let mut header = [0_u8; 32];
-    let mut frame = [0_u8; 24];
-    if length < 32 {
-        return Ok(pages);
-    }
-    log.read_exact(&mut header)?;
-    for index in 0..(length - 32) / (page_bytes + 24) {
-        log.seek(SeekFrom::Start(32 + index * (page_bytes + 24)))?;
-        log.read_exact(&mut frame)?;
-        if frame[8..16] != header[16..24] {
-            break; // another salt: left over from before the log began anew
-        }
-        pages.insert(u64::from(u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]])));
-    }
-    Ok(pages)
-}
-
-/// Has SQLite look at the whole file, for at most `settings.integrity_check`, through a connection that cannot write.
-fn check(settings: &Settings) -> Result<(), OpenError> {
-    let path = settings.path.as_path();
-    let damaged = |what: String| OpenError::Damaged {
-        path: path.to_owned(),
-        what,
-    };
-    let refused = |source: rusqlite::Error| match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(source.to_string()),
-        _ => OpenError::Database {
-            path: path.to_owned(),
-            source,
-        },
-    };
-    let connection = connect_reader(settings).map_err(refused)?;
-    match MIGRATIONS.current_version(&connection) {
-        Ok(SchemaVersion::Inside(_) | SchemaVersion::NoneSet) => {}
-        Ok(SchemaVersion::Outside(found)) => {
-            return Err(OpenError::Newer {
-                path: path.to_owned(),
-                found: found.get(),
-                known: STEPS.len(),
-            });
-        }
-        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => return Err(refused(err)),
-        Err(source) => {
-            return Err(OpenError::Migration {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    }
-    match quick_check(&connection, settings.integrity_check) {
-        Ok(verdict) if verdict == "ok" => Ok(()),
-        Ok(verdict) => Err(damaged(verdict)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            tracing::info!(store.path = %path.display(), "the database is too large to be checked whole at start; going on");
-            Ok(())
-        }
-        Err(error) => Err(refused(error)),
-    }
-}
-
-/// `PRAGMA quick_check`, interrupted when it takes longer than `limit`.
-fn quick_check(connection: &Connection, limit: Duration) -> rusqlite::Result<String> {
-    let interrupt = connection.get_interrupt_handle();
-    let (done, is_done) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                interrupt.interrupt();
-            }
-        });
-        let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-        drop(done);
-        verdict
-    })
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
 }
 
-fn in_file(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn in_file(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::File { path, source }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::SqliteStore;
 use super::rows::{self, signed, unsigned};
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::domain::{Position, RoomName};
 use crate::ports::{Session, SessionChange, SessionStore, StoreError};
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::SqliteStore;
 use super::epochs::epoch_of;
 use super::rows::{decode_rooms, rows, signed, unsigned};
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::domain::Timestamp;
 use crate::ports::{Retention, StoreError, Swept};
 

@@ -4,11 +4,10 @@
 //! nothing of each other; one that is refused by the database (a duplicate key, say) does not take the others with it, while
 //! a disk that refuses refuses them all.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -16,12 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::epochs::{self, Raised};
 use super::failure::{Failure, is_disk_full, is_harmless_to_the_connection, is_of_the_work};
+use super::marks::{Lazy, Marks};
 use super::open::{self, FileIdentity};
 use super::rows::{signed, unsigned};
+use super::transaction::{Job, Transaction};
 use super::{Settings, append};
 use crate::clock::Clock;
-use crate::domain::{EventId, Timestamp};
-use crate::ports::{Receipt, StoreError};
+use crate::ports::StoreError;
 
 /// Jobs that share a transaction at most. The emitter's appends arrive many in one job, so this bounds sessions and the like.
 const MAX_JOBS: usize = 4_096;
@@ -29,173 +29,6 @@ const MAX_JOBS: usize = 4_096;
 const LAZY_DELAY: Duration = Duration::from_millis(250);
 /// How long it waits after that has failed.
 const LAZY_RETRY: Duration = Duration::from_secs(1);
-/// What may be written later and is not, because the disk refuses: beyond this many, receipts are dropped and publication
-/// times merged.
-const MAX_LAZY: usize = 65_536;
-/// What the writer and the store's handle both know, without asking the database.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    /// Every event up to this sequence number is published, or suppressed.
-    pub(super) published: AtomicU64,
-    /// Events up to this sequence number may have been swept.
-    pub(super) horizon: AtomicU64,
-    /// Transactions that were committed.
-    pub(super) transactions: AtomicU64,
-    lazy: Mutex<Lazy>,
-}
-
-/// What may be written later than it was said.
-#[derive(Debug, Default)]
-struct Lazy {
-    /// Up to which event was published, and when. Ascending.
-    published: Vec<(u64, Timestamp)>,
-    /// Sockets that got an alert, and that recovered it.
-    receipts: HashMap<EventId, (u64, u64)>,
-}
-
-impl Lazy {
-    fn is_empty(&self) -> bool {
-        self.published.is_empty() && self.receipts.is_empty()
-    }
-
-    /// Puts back what could not be written, before what was said since.
-    fn restore(&mut self, mut unwritten: Self) {
-        unwritten.published.append(&mut self.published);
-        self.published = unwritten.published;
-        for (event, (delivered, recovered)) in unwritten.receipts {
-            self.add(event, delivered, recovered);
-        }
-    }
-
-    fn add(&mut self, event: EventId, delivered: u64, recovered: u64) {
-        if self.receipts.len() >= MAX_LAZY && !self.receipts.contains_key(&event) {
-            return;
-        }
-        let counts = self.receipts.entry(event).or_default();
-        counts.0 += delivered;
-        counts.1 += recovered;
-    }
-}
-
-impl Marks {
-    /// Notes that everything up to `through` is published. Whether the writer must be told that something waits.
-    pub(super) fn publish(&self, through: u64, at: Timestamp) -> bool {
-        if self.published.fetch_max(through, Ordering::AcqRel) >= through {
-            return false;
-        }
-        let mut lazy = self.lazy();
-        let was_empty = lazy.is_empty();
-        if lazy.published.len() >= MAX_LAZY {
-            lazy.published.pop();
-        }
-        lazy.published.push((through, at));
-        was_empty
-    }
-
-    /// Adds receipts. Whether the writer must be told that something waits.
-    pub(super) fn receive(&self, receipts: Vec<Receipt>) -> bool {
-        let mut lazy = self.lazy();
-        let was_empty = lazy.is_empty();
-        for receipt in receipts {
-            lazy.add(receipt.event_id, receipt.delivered, receipt.recovered);
-        }
-        was_empty && !lazy.is_empty()
-    }
-
-    /// Whether something was said and is not written yet.
-    pub(super) fn has_lazy(&self) -> bool {
-        !self.lazy().is_empty()
-    }
-
-    fn lazy(&self) -> MutexGuard<'_, Lazy> {
-        self.lazy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A transaction, as the jobs in it see it.
-pub(super) struct Transaction<'c> {
-    /// Where to write.
-    pub(super) connection: &'c Connection,
-    /// When it began.
-    pub(super) now: Timestamp,
-    /// The sequence number of the next event.
-    pub(super) next_sequence: u64,
-    /// As in [`Marks`]; kept when the transaction is.
-    pub(super) horizon: u64,
-    /// As in [`Marks`].
-    pub(super) published: u64,
-    /// When its alerts were raised.
-    pub(super) raised: Raised,
-    /// Whether something in it was refused before, so that every job and append is fenced off from the others.
-    pub(super) is_fenced: bool,
-}
-
-impl Transaction<'_> {
-    /// Runs one of the writer's own statements, prepared once.
-    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
-    }
-
-    /// Does `work`, and takes back what it wrote unless it succeeds and `keep` says so.
-    pub(super) fn fence<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-        keep: impl FnOnce(&T) -> bool,
-    ) -> rusqlite::Result<T> {
-        let (next_sequence, horizon) = (self.next_sequence, self.horizon);
-        self.execute("SAVEPOINT fence", [])?;
-        let outcome = work(self);
-        if !outcome.as_ref().is_ok_and(keep) {
-            (self.next_sequence, self.horizon) = (next_sequence, horizon);
-            // A full disk has taken the whole transaction back already, and the fence with it.
-            if self.connection.is_autocommit() {
-                return outcome;
-            }
-            self.execute("ROLLBACK TO fence", [])?;
-        }
-        self.execute("RELEASE fence", [])?;
-        outcome
-    }
-}
-
-/// Something to be done in a transaction, and somebody who waits for it.
-pub(super) trait Job: Send {
-    /// Does it. May be called again after the transaction was taken back.
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
-    /// Tells whoever waits: the transaction is committed, or nothing of this job was kept.
-    fn answer(self: Box<Self>, outcome: Result<(), Failure>);
-}
-
-/// A [`Job`] made of a closure.
-pub(super) struct Work<T, F> {
-    run: F,
-    done: Option<T>,
-    answer: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> Work<T, F> {
-    pub(super) fn new(run: F, answer: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self {
-            run,
-            done: None,
-            answer,
-        }
-    }
-}
-
-impl<T: Send, F: FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send> Job for Work<T, F> {
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.done = Some((self.run)(transaction)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), Failure>) {
-        let Self { done, answer, .. } = *self;
-        let outcome = outcome.and_then(|()| done.ok_or(Failure::Closed));
-        // Whoever has stopped waiting has lost the answer only.
-        drop(answer.send(outcome.map_err(StoreError::from)));
-    }
-}
 
 /// What the writer is sent.
 pub(super) enum Message {
