@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::access::{Proof, Role};
+use crate::domain::{HospitalId, StaffId, UserId};
 
 const SECRET: &str = "a secret that the hospital's backends have had for years";
 const RSA_PUBLIC: &str = include_str!("../testdata/rsa_public.pem");
