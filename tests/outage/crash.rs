@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flow::{Counter, Sender, settle, token_mode};
-use crate::support::{Transport, eventually};
+use crate::support::Transport;
 
 #[tokio::test]
 #[ignore = "needs root and the stock clients: make outage"]
@@ -17,18 +17,10 @@ async fn every_accepted_alert_reaches_every_client_once_across_kills_under_500_p
     let sender = Sender::start(server.addr(), 50, Duration::from_millis(100));
 
     for kill in 1..=3 {
-        let before = sender.count().await;
-        eventually("alerts flow", async || {
-            (sender.count().await > before + 400 + 37 * kill).then_some(())
-        })
-        .await;
+        sender.until_accepted(400 + 37 * kill).await;
         server = server.kill_and_restart().await;
     }
-    let before = sender.count().await;
-    eventually("alerts flow again", async || {
-        (sender.count().await > before + 200).then_some(())
-    })
-    .await;
+    sender.until_accepted(200).await;
 
     settle(
         "three times kill -9 under 500 posts/s",

@@ -19,9 +19,9 @@ use crate::support::{Rest, Transport, service};
 
 /// The patient whom all alerts are about.
 pub(super) const PATIENT: &str = "P-1";
-/// How long a client may take to have everything after an outage has ended: retransmissions of a connection that stalled for
-/// minutes are up to two minutes apart.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long it may take until alerts are accepted, or a client has everything after an outage has ended: retransmissions of a
+/// connection that stalled for minutes are up to two minutes apart.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A server that takes tokens, so that it may listen on the address of a network.
 pub(super) fn token_mode() -> Setup {
@@ -71,9 +71,16 @@ impl Sender {
         }
     }
 
-    /// How many were accepted so far.
-    pub(super) async fn count(&self) -> usize {
-        self.accepted.lock().await.len()
+    /// Waits until so many more were accepted.
+    pub(super) async fn until_accepted(&self, more: usize) {
+        let wanted = self.accepted.lock().await.len() + more;
+        let waiting = async {
+            while self.accepted.lock().await.len() < wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{more} alerts were not accepted within {PATIENCE:?}");
     }
 
     /// Stops and answers the ids of the alerts that were answered with a 2xx.
