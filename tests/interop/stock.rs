@@ -33,7 +33,7 @@ pub(crate) struct Options {
     library: Library,
     transport: Transport,
     namespace: Option<String>,
-    options: Value,
+    said: Value,
 }
 
 /// A running client. Killed when it is dropped.
@@ -52,36 +52,30 @@ pub(crate) struct Stock {
 impl Options {
     /// A client of this library over this transport, which says about itself what the existing frontend says.
     pub(crate) fn new(library: Library, transport: Transport) -> Self {
-        let options = json!({"query": {"user_id": "u-1", "user_role": "doctor"}});
+        let said = json!({"query": {"user_id": "u-1", "user_role": "doctor"}});
         Self {
             library,
             transport,
             namespace: None,
-            options,
+            said,
         }
     }
 
     /// With this in Socket.IO's `auth`.
     pub(crate) fn auth(mut self, auth: Value) -> Self {
-        self.options["auth"] = auth;
-        self
-    }
-
-    /// With these HTTP headers.
-    pub(crate) fn headers(mut self, headers: Value) -> Self {
-        self.options["headers"] = headers;
+        self.said["auth"] = auth;
         self
     }
 
     /// Keeps the id of its last event and says it when it comes back.
     pub(crate) fn remembering(mut self) -> Self {
-        self.options["remember"] = json!(true);
+        self.said["remember"] = json!(true);
         self
     }
 
     /// Gives up an attempt to connect after so many milliseconds.
     pub(crate) fn giving_up_after_ms(mut self, timeout: u64) -> Self {
-        self.options["timeout"] = json!(timeout);
+        self.said["timeout"] = json!(timeout);
         self
     }
 
@@ -99,7 +93,7 @@ impl Options {
             Transport::Upgrade => "upgrade",
             Transport::Websocket => "websocket",
         };
-        arguments.extend([transport.into(), format!("http://{addr}"), self.options.to_string()]);
+        arguments.extend([transport.into(), format!("http://{addr}"), self.said.to_string()]);
         let mut command = match &self.namespace {
             Some(namespace) => {
                 let mut command = Command::new("ip");
@@ -272,11 +266,6 @@ impl Stock {
         self.emit("join_room", json!({"room": room}));
         let joined = self.expect_event("room_joined").await;
         assert_eq!(joined["room"], room, "{joined}");
-    }
-
-    /// Says goodbye.
-    pub(crate) fn close(&mut self) {
-        self.tell(json!({"close": true}));
     }
 
     fn tell(&mut self, what: Value) {

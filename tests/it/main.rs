@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     reason = "a test may panic, and so may the functions that only tests call"
 )]
 #![expect(clippy::print_stderr, reason = "a failing test says what the other side wrote")]

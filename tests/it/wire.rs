@@ -22,7 +22,7 @@ async fn listening() -> (TestServer, Client) {
     (server, client)
 }
 
-/// The payload without what differs from run to run: ids become the name of their kind, and are checked to be UUIDv7s.
+/// The payload without what differs from run to run: ids become the name of their kind, and are checked to be of version 7.
 fn stable(mut payload: Value) -> Value {
     for field in ["event_id", "alert_id", "task_id"] {
         let Some(id) = payload.get_mut(field) else { continue };

@@ -21,7 +21,7 @@ use crate::support::{Rest, Transport, service};
 pub(super) const PATIENT: &str = "P-1";
 /// How long it may take until alerts are accepted, or a client has everything after an outage has ended: retransmissions of a
 /// connection that stalled for minutes are up to two minutes apart.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A server that takes tokens, so that it may listen on the address of a network.
 pub(super) fn token_mode() -> Setup {
@@ -222,9 +222,14 @@ async fn listen(mut client: Stock, heard: Arc<Mutex<Heard>>) {
         let mut heard = heard.lock().await;
         match happened["on"].as_str() {
             Some("patient_alert") => {
-                heard
-                    .order
-                    .push(happened["args"][0]["alert_id"].as_str().unwrap().to_owned());
+                let id = happened["args"][0]["alert_id"].as_str().unwrap().to_owned();
+                // The offset that recovery adds is the event's place in the one order.
+                let position = position(happened["args"][1].as_str().unwrap());
+                if position < heard.last_position {
+                    heard.out_of_order += 1;
+                }
+                heard.last_position = position;
+                heard.order.push(id);
             }
             Some("connect") => {
                 heard.connects += 1;

@@ -28,7 +28,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+        Err(_elapsed) => panic!("{what}: not within {DEADLINE:?}"),
     }
 }
 

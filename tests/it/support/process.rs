@@ -155,11 +155,6 @@ impl ServerProcess {
         self.child.id()
     }
 
-    /// Where it keeps its data.
-    pub(crate) fn setup(&self) -> &Setup {
-        &self.setup
-    }
-
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.setup.log()).unwrap_or_default()

@@ -1,7 +1,6 @@
 //! A TCP proxy that a test can cut: the network between a client and the server.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -11,7 +10,6 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub(crate) struct Proxy {
     addr: SocketAddr,
-    target: Arc<Mutex<SocketAddr>>,
     /// Each change ends the connections of before. Whether new ones are let through.
     is_open: watch::Sender<bool>,
     accepting: JoinHandle<()>,
@@ -22,12 +20,10 @@ impl Proxy {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let target = Arc::new(Mutex::new(target));
         let (is_open, watched) = watch::channel(true);
-        let accepting = tokio::spawn(accept(listener, target.clone(), watched));
+        let accepting = tokio::spawn(accept(listener, target, watched));
         Self {
             addr,
-            target,
             is_open,
             accepting,
         }
@@ -47,11 +43,6 @@ impl Proxy {
     pub(crate) fn restore(&self) {
         self.is_open.send_replace(true);
     }
-
-    /// Sends later connections to another server.
-    pub(crate) fn point_to(&self, target: SocketAddr) {
-        *self.target.lock().unwrap() = target;
-    }
 }
 
 impl Drop for Proxy {
@@ -60,14 +51,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, is_open: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, target: SocketAddr, is_open: watch::Receiver<bool>) {
     while let Ok((client, _)) = listener.accept().await {
         let mut is_open = is_open.clone();
         if !*is_open.borrow_and_update() {
             drop(client);
             continue;
         }
-        let target = *target.lock().unwrap();
         tokio::spawn(async move {
             tokio::select! {
                 () = forward(client, target) => {}

@@ -80,7 +80,7 @@ pub(crate) struct Client {
 pub(crate) enum Refusal {
     /// By the HTTP answer: status and body.
     Http(u16, String),
-    /// By Socket.IO's CONNECT_ERROR, with its payload.
+    /// By Socket.IO's `CONNECT_ERROR`, with its payload.
     Connect(Value),
     /// Otherwise.
     Other(String),
@@ -217,10 +217,10 @@ impl Visitor {
     fn url(&self, scheme: &str, transport: &str, sid: Option<&str>) -> String {
         let mut url = format!("{scheme}://{}/socket.io/?EIO=4&transport={transport}", self.addr);
         for (key, value) in &self.query {
-            url.push_str(&format!("&{key}={value}"));
+            url = format!("{url}&{key}={value}");
         }
         if let Some(sid) = sid {
-            url.push_str(&format!("&sid={sid}"));
+            url = format!("{url}&sid={sid}");
         }
         url
     }
@@ -483,7 +483,7 @@ impl Line {
         loop {
             match self.packets.recv().await {
                 Some(Raw::Text(text)) if text.starts_with("42") || text.starts_with("43") => {
-                    self.waiting.push_back(read(&text))
+                    self.waiting.push_back(read(&text));
                 }
                 Some(Raw::Text(text)) => return Ok(text),
                 Some(Raw::Closed(why)) => return Err(Refusal::Other(why)),
@@ -588,7 +588,7 @@ fn run_polling(
                 if stillness.wait_for(|is_still| !is_still).await.is_err() {
                     return;
                 }
-                let closed = match http.get(&url).timeout(Duration::from_secs(120)).send().await {
+                let closed = match http.get(&url).timeout(Duration::from_mins(2)).send().await {
                     Ok(response) if response.status().is_success() => match response.text().await {
                         Ok(body) => body.split('\x1e').find_map(|packet| match packet {
                             "2" => pong.send(()).err().map(|_| "writer gone".to_owned()),
