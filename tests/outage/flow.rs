@@ -79,8 +79,8 @@ impl Sender {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
-        assert!(waited.is_ok(), "{more} alerts were not accepted within {PATIENCE:?}");
+        let outcome = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(outcome.is_ok(), "{more} alerts were not accepted within {PATIENCE:?}");
     }
 
     /// Stops and answers the ids of the alerts that were answered with a 2xx.

@@ -26,10 +26,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for `what`, which must happen before the [`DEADLINE`].
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_elapsed) => panic!("{what}: not within {DEADLINE:?}"),
-    }
+    let output = tokio::time::timeout(DEADLINE, future).await;
+    output.unwrap_or_else(|_elapsed| panic!("{what}: not within {DEADLINE:?}"))
 }
 
 /// Asks again and again, every few milliseconds, until there is an answer: for what another process or the server's own
