@@ -1,6 +1,6 @@
 # make test    installs what the tests need and runs everything that fits in half an hour
 # make soak    what takes longer: three-minute outages, 100,000 connections, fuzzing
-# make quick   what needs neither root nor Node nor Python clients
+# make quick   what needs neither root nor Socket.IO clients
 # make fuzz    ten minutes of fuzzing; FUZZ_SECONDS=60 for less
 #
 # One dev build serves everything: unit tests, integration tests, interop and outages run the same binary.
@@ -11,6 +11,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 CARGO ?= cargo
+# Where Debian and Ubuntu put the programs that start a PostgreSQL of one's own.
+export PATH := $(PATH):/usr/lib/postgresql/17/bin:/usr/lib/postgresql/16/bin:/usr/lib/postgresql/15/bin
 # Nothing here may hang for ever: a test that waits has its own deadline, this is the one behind it.
 LIMIT := timeout --foreground --kill-after=30s
 FUZZ_SECONDS ?= 600
