@@ -60,7 +60,9 @@ pub(super) async fn answer(
         });
         answered.await
     };
-    if poll.conn.is_over() {
+    // Without a packet the library answers when the session ends while a poll waits; no stock client knows what that means.
+    let has_ended = response.status() == StatusCode::OK && response.body().is_empty();
+    if has_ended || poll.conn.is_over() {
         // Engine.IO's close packet, so that the client knows at once.
         let mut closing = Response::new(Body::from("1"));
         closing
