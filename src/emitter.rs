@@ -24,7 +24,7 @@ const MAX_BATCH: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often publishing is tried again while the bus is down, and the store is asked for leftovers.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often a store that other nodes share is asked for what a dead one of them left unpublished.
+/// How often the spool of a store that nodes share is asked for what could not be published.
 const LEFTOVERS: Duration = Duration::from_secs(2);
 /// Events that are read back from the store at once when catching up.
 const CATCH_UP_PAGE: usize = 512;
@@ -148,7 +148,8 @@ impl EmitterTask {
         loop {
             tokio::select! {
                 biased;
-                // First, or a node that is never idle would leave a dead one's events lying. It is rare enough to starve nobody.
+                // First, or a node that is never idle would leave what a crash left unpublished lying. It is rare enough to
+                // starve nobody.
                 _ = leftovers.tick(), if is_shared => self.catch_up().await,
                 received = self.requests.recv_many(&mut batch, MAX_BATCH) => {
                     if received == 0 {
@@ -186,7 +187,8 @@ impl EmitterTask {
                 return;
             }
         };
-        self.metrics.store_up.set(1);
+        let is_spooled = outcomes.iter().any(|outcome| matches!(outcome, Appended::Spooled(_)));
+        self.metrics.store_up.set(i64::from(!is_spooled));
         self.metrics.store_commit.observe(begun.elapsed().as_secs_f64());
 
         let mut committed = Vec::new();

@@ -133,6 +133,12 @@ pub trait EventStore: Send + Sync {
         false
     }
 
+    /// Whether the store is gone and appends are kept on this node's own disk instead: [`check`](Self::check) fails, and work is
+    /// welcome all the same.
+    fn is_spooling(&self) -> bool {
+        false
+    }
+
     /// Events that are stored and not yet published, oldest first. Suppressed alerts are never among them.
     ///
     /// Of a shared store these are the events in this node's spool that it has not published yet.

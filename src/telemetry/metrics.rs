@@ -73,6 +73,8 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Whether the store can be written to: 1 or 0.
     pub store_up: Gauge<i64>,
+    /// Appends on this node's own disk that wait for the store.
+    pub spooled: Gauge,
     /// Whether events that are stored wait for being published.
     pub unpublished: Gauge,
     /// Whether Redis answers: 1 or 0.
@@ -107,6 +109,7 @@ impl Metrics {
             emit: seconds(),
             requests: Family::default(),
             store_up: Gauge::default(),
+            spooled: Gauge::default(),
             unpublished: Gauge::default(),
             bus_up: Gauge::default(),
             bus_filled: Counter::default(),
@@ -167,6 +170,11 @@ impl Metrics {
             m.requests.clone(),
         );
         registry.register("store_up", "Whether the store can be written to", m.store_up.clone());
+        registry.register(
+            "spooled",
+            "Appends on this node's own disk that wait for the store",
+            m.spooled.clone(),
+        );
         registry.register(
             "unpublished",
             "Events that are stored and not yet published",

@@ -2,4 +2,5 @@
 
 pub(crate) mod conformance;
 mod postgres;
+mod spool;
 mod sqlite;
