@@ -19,7 +19,7 @@ use crate::domain::access::Action;
 use crate::domain::alert::{HospitalAlertType, PatientAlertType};
 use crate::domain::{AlertScope, EventId, Timestamp};
 use crate::ports::{AlertRecord, HistoryPage};
-use crate::service::{AlertRaised, HistoryRequest, HospitalAlert, PatientAlert};
+use crate::service::{AlertRaised, Durable, HistoryRequest, HospitalAlert, PatientAlert};
 
 /// Alerts of a page of the history, unless the request says otherwise.
 const DEFAULT_LIMIT: usize = 100;
@@ -78,6 +78,10 @@ pub(super) struct Raised {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(value_type = Option<bool>)]
     suppressed: bool,
+    /// Only while the database is gone: it is kept on the server's own disk and moves there later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Durable>)]
+    durable: Option<Durable>,
 }
 
 fn raised(
@@ -85,6 +89,7 @@ fn raised(
         alert_id,
         timestamp,
         suppressed,
+        durable,
     }: &AlertRaised,
 ) -> Answer {
     let status = if *suppressed {
@@ -98,6 +103,7 @@ fn raised(
             alert_id: *alert_id,
             timestamp: *timestamp,
             suppressed: *suppressed,
+            durable: *durable,
         },
     )
 }

@@ -85,13 +85,16 @@ pub(super) async fn health() -> Answer {
 
 // ---------------------------------------------------------------- readiness
 
+/// What is said of a store that is gone while appends are kept on this node's own disk.
+const SPOOLING: &str = "spooling";
+
 /// Whether work may be sent here.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
     /// `ready` or `unready`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// Each part: `up`, or what is the matter with it.
+    /// Each part: `up`, or what is the matter with it. A store that is `spooling` is gone, and work is welcome all the same.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"server": "up", "store": "up", "bus": "up"}))]
     parts: BTreeMap<&'static str, String>,
 }
@@ -103,6 +106,8 @@ pub(super) struct LastCheck(Mutex<Option<(Instant, Parts)>>);
 #[derive(Clone, Copy, Debug)]
 struct Parts {
     is_store_up: bool,
+    /// It is gone, and what is posted is kept here.
+    is_spooling: bool,
     is_bus_up: bool,
 }
 
@@ -127,6 +132,7 @@ impl LastCheck {
         }
         let parts = Parts {
             is_store_up: matches!(store, Ok(Ok(()))),
+            is_spooling: api.store.is_spooling(),
             is_bus_up: matches!(bus, Ok(Ok(()))),
         };
         api.metrics.store_up.set(i64::from(parts.is_store_up));
@@ -145,7 +151,11 @@ impl LastCheck {
     )
 )]
 pub(super) async fn ready(State(api): State<Api>) -> Answer {
-    let Parts { is_store_up, is_bus_up } = api.last_check.parts(&api).await;
+    let Parts {
+        is_store_up,
+        is_spooling,
+        is_bus_up,
+    } = api.last_check.parts(&api).await;
     let word = |is_up: bool| if is_up { "up" } else { "down" }.to_owned();
     let phase = api.readiness.phase();
     let server = if phase == Phase::Serving {
@@ -153,14 +163,16 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
     } else {
         phase.as_str().to_owned()
     };
-    let mut parts = BTreeMap::from([
-        ("server", server),
-        ("store", word(is_store_up)),
-        ("bus", word(is_bus_up)),
-    ]);
+    let store = if is_spooling && !is_store_up {
+        SPOOLING.to_owned()
+    } else {
+        word(is_store_up)
+    };
+    let mut parts = BTreeMap::from([("server", server), ("store", store), ("bus", word(is_bus_up))]);
     parts.extend(api.readiness.parts_down());
 
-    if parts.values().all(|state| state == "up") {
+    // While the store is gone alerts are taken all the same: sending them elsewhere would help nobody.
+    if parts.values().all(|state| state == "up" || state == SPOOLING) {
         return json(StatusCode::OK, &Ready { status: "ready", parts });
     }
     let mut unready = json(

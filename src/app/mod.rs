@@ -1,5 +1,6 @@
 //! The composition root: builds every part, hands each what it needs, and runs them until the shutdown.
 
+mod backbone;
 mod origin;
 mod serve;
 pub mod settings;
@@ -14,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
-use crate::bus::local::LocalBus;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::domain::Room;
@@ -23,7 +23,6 @@ use crate::emitter::{Emitter, EmitterTask};
 use crate::ports::{Bus, Store, StoreError};
 use crate::service::{PredictionWorker, Rooms, Services};
 use crate::shutdown::{Ending, Readiness, Shutdown};
-use crate::store::sqlite::SqliteStore;
 use crate::telemetry::Metrics;
 use crate::{api, socket};
 
@@ -50,12 +49,7 @@ impl App {
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let authenticator = Authenticator::new(settings::auth(&config.auth)).context("cannot verify tokens")?;
-        let store: Arc<dyn Store> = {
-            let (settings, clock) = (settings::store(&config.store), clock.clone());
-            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(settings, clock)).await?;
-            Arc::new(opened.context("cannot open the store")?)
-        };
-        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+        let (store, bus) = backbone::open(&config, &clock, &metrics).await?;
         let (handle, emitter) = Emitter::new(store.clone(), bus.clone(), clock.clone(), metrics.clone());
         let (services, predictions) = Services::new(
             store.clone(),

@@ -1,8 +1,11 @@
 //! From the configuration's types to each part's own.
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::domain::bed::{CapacityPolicy, InvalidCapacityPolicy};
 use crate::domain::limiter::AlertLimit;
 use crate::domain::risk::{InvalidThresholds, RiskLevel, RiskPolicy, Thresholds};
+use crate::store::postgres;
 use crate::{api, auth, config, service, socket, store};
 
 /// What the authenticator is built from.
@@ -57,8 +60,20 @@ pub(super) fn service(config: &config::Config) -> Result<service::Settings, Cont
     })
 }
 
-pub(super) fn store(store: &config::Store) -> store::sqlite::Settings {
-    store::sqlite::Settings::at(&store.file)
+pub(super) fn postgres(store: &config::Store, url: &SecretString, nodes: postgres::Nodes) -> postgres::Settings {
+    postgres::Settings {
+        password: store.password.clone(),
+        pool_size: store.connections,
+        nodes,
+        ..postgres::Settings::at(url.expose_secret())
+    }
+}
+
+pub(super) fn spool(store: &config::Store) -> store::spool::Settings {
+    store::spool::Settings {
+        path: store.spool.clone(),
+        max_bytes: store.spool_max_bytes,
+    }
 }
 
 pub(super) fn socket(config: &config::Config) -> socket::Settings {
@@ -108,6 +123,12 @@ mod tests {
             format!("{:?}", socket::Settings::default())
         );
         assert_eq!(format!("{:?}", api(&config)), format!("{:?}", api::Settings::default()));
+        let url = SecretString::from("postgres://db/wardbell");
+        assert_eq!(
+            format!("{:?}", postgres(&config.store, &url, postgres::Nodes::Many)),
+            format!("{:?}", postgres::Settings::at("postgres://db/wardbell"))
+        );
+        assert_eq!(spool(&config.store), store::spool::Settings::at("data/spool.db"));
         assert_eq!(
             format!("{:?}", service(&config).unwrap()),
             format!("{:?}", service::Settings::default())

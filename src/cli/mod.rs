@@ -148,7 +148,7 @@ fn check_config(config: &Config) -> Result<(), Error> {
         "the configuration is valid: {} mode on {}, store in {}",
         config.auth.mode.as_str(),
         config.server.address(),
-        config.store.file.display()
+        config.store.database
     ))
 }
 

@@ -32,7 +32,7 @@ pub use problem::{Invalid, Note, Problem};
 pub use risk::{Risk, RiskLevel};
 pub use server::Server;
 pub use socket::{Socket, Transport};
-pub use store::Store;
+pub use store::{Database, Store};
 pub use variables::Environment;
 
 use layers::Layers;

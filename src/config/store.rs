@@ -1,8 +1,10 @@
 //! `[store]`
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
 use super::section::{Checks, Section};
@@ -11,9 +13,18 @@ use super::section::{Checks, Section};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// The database's file.
-    #[serde(rename = "url", deserialize_with = "sqlite_file")]
-    pub file: PathBuf,
+    /// The database.
+    #[serde(rename = "url", deserialize_with = "database")]
+    pub database: Database,
+    /// PostgreSQL's password, where it is not in the URL.
+    #[serde(deserialize_with = "given")]
+    pub password: Option<SecretString>,
+    /// Connections to PostgreSQL at most.
+    pub connections: usize,
+    /// The file in which events wait while PostgreSQL is gone.
+    pub spool: PathBuf,
+    /// How large that may grow.
+    pub spool_max_bytes: u64,
     /// Events: how far back a client can recover.
     #[serde(with = "humantime_serde")]
     pub keep_events: Duration,
@@ -34,12 +45,46 @@ pub struct Store {
     pub sweep_interval: Duration,
 }
 
+/// Where the events are.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// In a file of this node.
+    Sqlite(PathBuf),
+    /// In PostgreSQL, at this URL. It may carry a password.
+    Postgres(SecretString),
+}
+
+impl fmt::Display for Database {
+    /// Says where it is, without what a URL may carry.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(file) => write!(f, "{}", file.display()),
+            Self::Postgres(_) => f.write_str("PostgreSQL"),
+        }
+    }
+}
+
 const MINUTE: Duration = Duration::from_mins(1);
 const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl Section for Store {
     fn validate(&self) -> Vec<(&'static str, String)> {
         Checks::default()
+            .require(
+                "connections",
+                (3..=1_000).contains(&self.connections),
+                "must be between 3 and 1000",
+            )
+            .require(
+                "spool",
+                !self.spool.as_os_str().is_empty(),
+                "must name a file: without one, posts are refused whenever PostgreSQL is gone",
+            )
+            .require(
+                "spool_max_bytes",
+                self.spool_max_bytes >= 1 << 20,
+                "must be at least 1048576",
+            )
             .duration("keep_events", self.keep_events, MINUTE, TEN_YEARS)
             .duration("keep_alerts", self.keep_alerts, MINUTE, TEN_YEARS)
             .require(
@@ -60,24 +105,27 @@ impl Section for Store {
     }
 }
 
-/// The file of `sqlite://data/wardbell.db` (relative) or `sqlite:///var/lib/wardbell.db`. URLs may carry passwords, so none
-/// is ever repeated in a message.
-fn sqlite_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+/// The file of `sqlite://data/wardbell.db` (relative) or `sqlite:///var/lib/wardbell.db`, or a URL of PostgreSQL. URLs may
+/// carry passwords, so none is ever repeated in a message.
+fn database<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Database, D::Error> {
     let url = String::deserialize(deserializer)?;
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    if scheme.starts_with("postgres") {
-        return Err(de::Error::custom(
-            "PostgreSQL is not available in this version: use sqlite://path/to/file, on a disk of this machine",
-        ));
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Database::Postgres(url.into()));
     }
     match url.strip_prefix("sqlite://") {
         Some(path) if path.contains(['?', '#']) => Err(de::Error::custom("takes a path only, without parameters")),
-        Some(path) if !path.is_empty() && !path.contains(":memory:") => Ok(PathBuf::from(path)),
+        Some(path) if !path.is_empty() && !path.contains(":memory:") => Ok(Database::Sqlite(PathBuf::from(path))),
         Some(_) => Err(de::Error::custom(
             "must name a file: what is accepted has to survive a restart",
         )),
         None => Err(de::Error::custom(
-            "must be sqlite:// and a path, such as sqlite://data/wardbell.db",
+            "must be sqlite:// and a path, such as sqlite://data/wardbell.db, or postgres://user:password@host/database",
         )),
     }
+}
+
+/// A secret, if there is one.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| text.into()))
 }

@@ -65,7 +65,7 @@ enum As {
 }
 
 /// Variables that set a key, later ones winning over earlier ones.
-const NAMED: [(&str, &str, &str, As); 13] = [
+const NAMED: [(&str, &str, &str, As); 14] = [
     ("HOST", "server", "host", As::Key),
     ("PORT", "server", "port", As::Key),
     ("AUTH_MODE", "auth", "mode", As::Key),
@@ -77,13 +77,19 @@ const NAMED: [(&str, &str, &str, As); 13] = [
     ("SOCKET_IO_PING_TIMEOUT", "socket", "ping_timeout", As::Seconds),
     ("SOCKET_IO_LOGGER", "socket", "log_events", As::Key),
     ("DATABASE_URL", "store", "url", As::Key),
+    ("DATABASE_PASSWORD", "store", "password", As::Key),
     ("REDIS_URL", "redis", "url", As::Key),
     ("LOG_LEVEL", "log", "level", As::Key),
     ("LOG_FORMAT", "log", "format", As::Key),
 ];
 
 /// Keys that may be secret, or carry one: a variable `…_FILE` names a file that holds the value.
-const SECRET: [(&str, &str); 3] = [("auth", "secret"), ("store", "url"), ("redis", "url")];
+const SECRET: [(&str, &str); 4] = [
+    ("auth", "secret"),
+    ("store", "url"),
+    ("store", "password"),
+    ("redis", "url"),
+];
 
 /// Variables of the Flask server that mean nothing here.
 const IGNORED: [(&str, &str); 5] = [

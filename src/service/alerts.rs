@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::Settled;
+use super::once::{Durable, Outcome, Settled};
 use super::{Core, OnceKey, Problem, ReadError, WriteError};
 use crate::domain::access::{self, Action, Denied, Identity, Reach};
 use crate::domain::alert::{self, HospitalAlertType, PatientAlertType};
@@ -47,6 +47,15 @@ pub struct AlertRaised {
     pub timestamp: Timestamp,
     /// Over the limit: it is in the history and nobody was told.
     pub suppressed: bool,
+    /// Set where it is kept on this node's own disk, because the store is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable: Option<Durable>,
+}
+
+impl Outcome for AlertRaised {
+    fn note_spooled(&mut self) {
+        self.durable = Some(Durable::Spooled);
+    }
 }
 
 /// `GET /api/alerts/history`. All conditions hold at once.
@@ -111,6 +120,7 @@ impl Alerts {
             alert_id,
             timestamp: now,
             suppressed: admission.is_none(),
+            durable: None,
         };
         let settled = core.commit(append, once.as_ref(), outcome).await;
         core.close_admission(&alert.patient_id, admission, &settled);
@@ -151,6 +161,7 @@ impl Alerts {
             alert_id,
             timestamp: now,
             suppressed: false,
+            durable: None,
         };
         core.commit(append, once.as_ref(), outcome)
             .await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::Settled;
+use super::once::{Outcome, Settled};
 use super::patients::Placement;
 use super::staff::named_or_own;
 use super::{Change, Core, DECISIONS, Problem, ReadError, WriteError};
@@ -42,6 +42,8 @@ pub struct BedSaved {
     /// The `capacity` alerts that followed.
     pub capacity_alerts: Vec<EventId>,
 }
+
+impl Outcome for BedSaved {}
 
 /// Beds.
 #[derive(Clone)]

@@ -35,7 +35,7 @@ use patients::Patients;
 pub use alerts::{AlertRaised, Alerts, HistoryRequest, HospitalAlert, PatientAlert};
 pub use beds::{BedChange, BedSaved, Beds};
 pub use error::{Problem, ReadError, WriteError};
-pub use once::OnceKey;
+pub use once::{Durable, OnceKey};
 pub use predictions::{PredictionWorker, Predictions, TaskAccepted, TaskState};
 pub use risk::{Assessment, Predict, Risk, RiskAssessed};
 pub use rooms::Rooms;

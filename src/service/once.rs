@@ -1,7 +1,7 @@
 //! Committing what a use case decided; once, where the request has an `Idempotency-Key`.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Core, WriteError};
 use crate::emitter::{Durability, Emitted};
@@ -35,16 +35,32 @@ impl<T> Settled<T> {
     }
 }
 
+/// What a use case answers. Those that can be kept without the store say so.
+pub(super) trait Outcome: Serialize + DeserializeOwned {
+    /// Notes that it is kept on this node's own disk until the store is back.
+    fn note_spooled(&mut self) {}
+}
+
+impl Outcome for () {}
+
+/// Where an outcome is kept, if not in the store: `"durable": "spooled"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durable {
+    /// On a node's own disk; it moves into the store when that is back.
+    Spooled,
+}
+
 impl Core {
     /// Commits the append and answers `outcome`, or what was answered to the same request before.
     ///
     /// # Errors
     /// [`WriteError::Contended`] where the state that the append was decided on has changed: decide again.
-    pub(super) async fn commit<T: Serialize + DeserializeOwned>(
+    pub(super) async fn commit<T: Outcome>(
         &self,
         append: Append,
         once: Option<&OnceKey>,
-        outcome: T,
+        mut outcome: T,
     ) -> Result<Settled<T>, WriteError> {
         let once = match once {
             None => None,
@@ -61,7 +77,11 @@ impl Core {
             }),
         };
         match self.emitter.emit(Append { once, ..append }).await? {
-            Emitted::Now(Durability::Committed | Durability::Spooled) => Ok(Settled::Now(outcome)),
+            Emitted::Now(Durability::Committed) => Ok(Settled::Now(outcome)),
+            Emitted::Now(Durability::Spooled) => {
+                outcome.note_spooled();
+                Ok(Settled::Now(outcome))
+            }
             Emitted::Before(json) => Ok(Settled::Before(serde_json::from_str(&json)?)),
         }
     }

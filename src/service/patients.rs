@@ -69,7 +69,7 @@ impl Core {
         patient: &PatientId,
         posted: Option<&HospitalId>,
     ) -> Result<Placement, WriteError> {
-        let known = self.hospital_of(patient).await?;
+        let known = self.hospital_if_known(reach, patient).await?;
         reach.check_patient(patient, known.as_ref())?;
         let Some(hospital) = posted else {
             return Ok(Placement {
@@ -86,7 +86,7 @@ impl Core {
         }
 
         let turn = self.patients.moving.lock(patient).await;
-        let known = self.hospital_of(patient).await?;
+        let known = self.hospital_if_known(reach, patient).await?;
         reach.check_patient(patient, known.as_ref())?;
         let is_there = known.as_ref() == Some(hospital);
         let moved = (!is_there).then(|| {
@@ -102,6 +102,14 @@ impl Core {
             hospital: Some(hospital.clone()),
             moved,
         })
+    }
+
+    /// The same, for somebody who reaches every patient: then an alert does not wait for a store that cannot be asked.
+    async fn hospital_if_known(&self, reach: &Reach, patient: &PatientId) -> Result<Option<HospitalId>, StoreError> {
+        match (self.hospital_of(patient).await, reach) {
+            (Err(StoreError::Unavailable(_)), Reach::Everything) => Ok(None),
+            (known, _) => known,
+        }
     }
 
     /// Notes that a placement was committed.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::once::Settled;
+use super::once::{Durable, Outcome, Settled};
 use super::risk::Telling;
 use super::{Core, OnceKey, Predict, ReadError, RiskAssessed, WriteError};
 use crate::domain::access::{self, Action, Identity, Reach};
@@ -41,6 +41,15 @@ pub struct TaskAccepted {
     pub status: TaskStatus,
     /// For people.
     pub message: String,
+    /// Set where it is kept on this node's own disk, because the store is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable: Option<Durable>,
+}
+
+impl Outcome for TaskAccepted {
+    fn note_spooled(&mut self) {
+        self.durable = Some(Durable::Spooled);
+    }
 }
 
 /// How far a prediction has come.
@@ -123,6 +132,7 @@ impl Predictions {
             task_id,
             status: TaskStatus::Pending,
             message: "The prediction was accepted".to_owned(),
+            durable: None,
         };
         let settled = core.commit(append, once.as_ref(), outcome).await?;
         if let Settled::Now(_) = settled {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::Settled;
+use super::once::{Durable, Outcome, Settled};
 use super::patients::Placement;
 use super::{Core, OnceKey, Problem, WriteError, vitals};
 use crate::domain::access::{self, Action, Identity};
@@ -67,6 +67,15 @@ pub struct RiskAssessed {
     /// The alert that followed was over the limit: it is in the history and nobody was told. Left out where it was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suppressed: bool,
+    /// Set where it is kept on this node's own disk, because the store is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable: Option<Durable>,
+}
+
+impl Outcome for RiskAssessed {
+    fn note_spooled(&mut self) {
+        self.durable = Some(Durable::Spooled);
+    }
 }
 
 /// Risk predictions, answered at once.
@@ -230,6 +239,7 @@ impl Core {
             timestamp: now,
             alert_id: None,
             suppressed: false,
+            durable: None,
         };
         // `Some(None)`: there is an alert, and it is over the limit.
         let mut admission: Option<Option<Admission>> = None;

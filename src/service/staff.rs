@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::Settled;
+use super::once::{Outcome, Settled};
 use super::{Core, OnceKey, Problem, ReadError, WriteError};
 use crate::domain::access::{self, Action, Identity, Role};
 use crate::domain::staff::{StaffMember, StaffType};
@@ -32,6 +32,8 @@ pub struct StaffSaved {
     /// The id of the `staff_availability_changed` that told it.
     pub event_id: EventId,
 }
+
+impl Outcome for StaffSaved {}
 
 /// Who is on duty.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::Settled;
+use super::once::{Outcome, Settled};
 use super::patients::Placement;
 use super::{Change, Core, DECISIONS, OnceKey, Problem, ReadError, WriteError};
 use crate::domain::access::{self, Action, Denied, Identity, Reach};
@@ -63,6 +63,8 @@ pub struct TriageSaved {
     /// Whether it was opened by this request.
     pub is_new: bool,
 }
+
+impl Outcome for TriageSaved {}
 
 /// Triage cases.
 #[derive(Clone)]

@@ -13,7 +13,10 @@ use crate::domain::{Event, Position, RoomName};
 use crate::ports::Positioned;
 
 /// Delivers until the bus ends.
-pub(super) async fn run(hub: &Hub, io: &SocketIo, mut events: mpsc::Receiver<Positioned>) {
+pub(super) async fn run(hub: &Hub, io: &SocketIo, first: Option<Positioned>, mut events: mpsc::Receiver<Positioned>) {
+    if let Some(first) = first {
+        deliver(hub, io, first).await;
+    }
     while let Some(event) = events.recv().await {
         deliver(hub, io, event).await;
         // Writers run between two events, however many wait.
@@ -94,20 +97,41 @@ pub(super) fn wire_size(event: &Event) -> u64 {
     (event.payload.as_json().len() + event.name.as_str().len() + AROUND) as u64
 }
 
-/// Where delivery stands when it begins: what was published before is in the store.
-pub(super) async fn begin(hub: &Hub) {
+/// Finds out where delivery stands when it begins: what was published before is in the store. While the store is away it
+/// begins with the first event that comes, which it answers: alerts do not wait for the log.
+pub(super) async fn begin(hub: &Hub, events: &mut mpsc::Receiver<Positioned>) -> Option<Positioned> {
     const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
-    let last: Position = loop {
+    let mut is_told = false;
+    loop {
         match hub.store.last_position().await {
-            Ok(position) => break position,
-            Err(error) => {
+            Ok(position) => {
+                hub.recent.begin(position);
+                return None;
+            }
+            Err(error) if !is_told => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "could not read where the log ends; trying again"
                 );
-                tokio::time::sleep(RETRY).await;
+                is_told = true;
             }
+            Err(_) => {}
         }
-    };
-    hub.recent.begin(last);
+        if let Ok(first) = tokio::time::timeout(RETRY, events.recv()).await {
+            hub.recent
+                .begin(first.as_ref().map_or(Position::START, |first| before(first.position)));
+            return first;
+        }
+    }
+}
+
+/// The last position before this one.
+fn before(position: Position) -> Position {
+    match position.minor.checked_sub(1) {
+        Some(minor) => Position { minor, ..position },
+        None => Position {
+            major: position.major.saturating_sub(1),
+            minor: u64::MAX,
+        },
+    }
 }

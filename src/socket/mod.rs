@@ -253,8 +253,8 @@ async fn welcome(socket: SocketRef) {
 impl SocketServer {
     /// Tells sockets what the bus says, in its order, until the bus ends; looks after slow clients, expired tokens and
     /// sessions meanwhile. Called once.
-    pub async fn deliver(self, events: mpsc::Receiver<Positioned>) {
-        delivery::begin(&self.hub).await;
+    pub async fn deliver(self, mut events: mpsc::Receiver<Positioned>) {
+        let first = delivery::begin(&self.hub, &mut events).await;
         let mut others = tokio::task::JoinSet::new(); // aborted when this ends
         let hub = Arc::clone(&self.hub);
         others.spawn(async move { hub.sessions.run(&*hub.store).await });
@@ -265,7 +265,7 @@ impl SocketServer {
         let hub = Arc::clone(&self.hub);
         others.spawn(async move { keep_sessions(&hub).await });
 
-        delivery::run(&self.hub, &self.io, events).await;
+        delivery::run(&self.hub, &self.io, first, events).await;
         self.hub.receipts.write(&*self.hub.store).await;
     }
 

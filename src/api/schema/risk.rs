@@ -53,6 +53,15 @@ pub(in crate::api) struct RiskAssessed {
     alert_id: Option<Uuid>,
     /// The alert that followed was over the limit: nobody was told of it.
     suppressed: Option<bool>,
+    /// Only while the database is gone: it is kept on the server's own disk and moves there later.
+    durable: Option<Durable>,
+}
+
+/// Where something is kept that is not in the database yet.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(in crate::api) enum Durable {
+    Spooled,
 }
 
 #[derive(ToSchema)]
@@ -71,6 +80,8 @@ pub(in crate::api) struct TaskAccepted {
     status: TaskStatus,
     /// For people.
     message: String,
+    /// Only while the database is gone: it is kept on the server's own disk and moves there later.
+    durable: Option<Durable>,
 }
 
 /// How far a prediction has come.

@@ -86,7 +86,7 @@ fn the_variables_of_existing_deployments_keep_working() {
     assert_eq!(config.socket.ping_interval, Duration::from_millis(12_500));
     assert!(config.socket.log_events);
     assert_eq!((config.log.level.as_str(), config.log.format), ("warn", Format::Json));
-    assert_eq!(config.store.file, PathBuf::from("/var/lib/wardbell.db"));
+    assert_eq!(config.store.database.to_string(), "/var/lib/wardbell.db");
 }
 
 #[test]

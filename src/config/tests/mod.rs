@@ -4,7 +4,6 @@ mod layers;
 mod secrets;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;

@@ -8,7 +8,7 @@ fn without_anything_it_listens_on_this_machine_in_open_mode() {
 
     assert_eq!(config.server.address().to_string(), "127.0.0.1:5000");
     assert_eq!(config.auth.mode, Mode::Open);
-    assert_eq!(config.store.file, PathBuf::from("data/wardbell.db"));
+    assert_eq!(config.store.database.to_string(), "data/wardbell.db");
     assert_eq!(
         (
             config.socket.ping_interval.as_secs(),

@@ -100,9 +100,8 @@ impl Address {
             Some("require") => (SslMode::Require, Trust::Anybody),
             Some("verify-ca") => (SslMode::Require, Trust::Authority),
             Some("verify-full") => (SslMode::Require, Trust::AuthorityAndName),
-            Some("disable") => (SslMode::Disable, Trust::Anybody),
             None | Some("prefer" | "allow") if has_network => (SslMode::Prefer, Trust::Anybody),
-            None | Some("prefer" | "allow") => (SslMode::Disable, Trust::Anybody),
+            None | Some("disable" | "prefer" | "allow") => (SslMode::Disable, Trust::Anybody),
             Some(_) => return Err(AddressError::SslMode),
         };
         config.ssl_mode(mode);

@@ -5,7 +5,7 @@
 //! an old question may still be on its way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -21,7 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, AddressError};
 use super::failure::Failure;
-use super::{Settings, schema};
+use super::{Nodes, Settings, schema};
 
 /// How often it is looked whether the server is back.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -40,6 +40,8 @@ pub(super) struct Connections {
     /// Nothing is asked before the schema is looked at, so it begins as if the server were gone.
     is_down: AtomicBool,
     is_looking: AtomicBool,
+    /// The connection that holds this node's place among the nodes of the database.
+    place: Mutex<Option<Lease>>,
     me: Weak<Self>,
 }
 
@@ -49,7 +51,7 @@ impl Connections {
         let recycling_method = RecyclingMethod::Fast;
         let manager = Manager::from_connect(config, Connector { tls }, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
-            .max_size(settings.pool_size.max(3))
+            .max_size(settings.pool_size.max(3) + 1)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| AddressError::Tls(Box::new(error)))?;
@@ -59,6 +61,7 @@ impl Connections {
             settings,
             is_down: AtomicBool::new(true),
             is_looking: AtomicBool::new(false),
+            place: Mutex::default(),
             me: me.clone(),
         }))
     }
@@ -206,16 +209,58 @@ impl Connections {
         // A migration takes its time.
         schema::migrate(connection).await?;
         lease.give_back();
+        self.take_place().await?;
         if self.is_down.swap(false, Ordering::AcqRel) {
             tracing::info!("PostgreSQL is there");
         }
         Ok(())
     }
 
+    /// Says to other nodes that this one is there, and finds out whether it may be.
+    async fn take_place(&self) -> Result<(), Failure> {
+        let holds_one = |place: &Option<Lease>| {
+            let connection = place.as_ref().and_then(|lease| lease.connection().ok());
+            connection.is_some_and(|connection| !connection.is_closed())
+        };
+        if holds_one(&self.lock_place()) {
+            return Ok(());
+        }
+        let sql = match self.settings.nodes {
+            Nodes::One => "SELECT pg_try_advisory_lock($1, $2)",
+            Nodes::Many => "SELECT pg_try_advisory_lock_shared($1, $2)",
+        };
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let lease = self.lease_even_if_down(deadline).await?;
+        let connection = lease.connection()?;
+        // A node that was killed just now may still seem to be there.
+        loop {
+            let row = until(deadline, async {
+                let rows = connection
+                    .query(sql, &[&schema::LOCK_SPACE, &schema::NODE_LOCK])
+                    .await?;
+                rows.into_iter().next().ok_or(Failure::Down)
+            });
+            if super::columns::get::<bool>(&row.await?, 0)? {
+                break;
+            }
+            if Instant::now() + LOOK_AGAIN >= deadline {
+                return Err(schema::SchemaError::NotAlone.into());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        *self.lock_place() = Some(lease);
+        Ok(())
+    }
+
+    fn lock_place(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets no more requests begin and closes the connections that are idle.
     pub(super) fn close(&self) {
         self.is_down.store(true, Ordering::Release);
         self.pool.close();
+        self.lock_place().take();
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! It refuses to know the bus, and what to do while the server is gone (that is the spool's business).
 
+mod absorb;
 mod address;
 mod columns;
 mod commit;
@@ -14,9 +15,11 @@ mod decide;
 mod events;
 mod failure;
 mod history;
+mod questions;
 mod schema;
 mod sessions;
 mod state;
+mod statements;
 mod sweep;
 
 use std::sync::Arc;
@@ -28,8 +31,9 @@ use crate::clock::Clock;
 use crate::domain::{Position, Timestamp};
 use crate::ports::{Appended, StoreError};
 
+pub use absorb::Absorb;
 pub use address::AddressError;
-pub use commit::Absorb;
+
 pub use schema::SchemaError;
 
 use connections::Connections;
@@ -45,7 +49,9 @@ pub struct Settings {
     pub password: Option<SecretString>,
     /// What the server's own views call these connections.
     pub application_name: String,
-    /// Connections at most.
+    /// Whether others work on the same database.
+    pub nodes: Nodes,
+    /// Connections at most, and one that tells the others that this node is there.
     pub pool_size: usize,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
@@ -55,6 +61,15 @@ pub struct Settings {
     pub commit_timeout: Duration,
 }
 
+/// How many nodes work on the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// This one alone: nobody would tell it what another has committed. Neither starts beside the other.
+    One,
+    /// Several, with a bus between them.
+    Many,
+}
+
 impl Settings {
     /// The usual settings for the database at `url`.
     pub fn at(url: impl Into<String>) -> Self {
@@ -62,6 +77,7 @@ impl Settings {
             url: SecretString::from(url.into()),
             password: None,
             application_name: "wardbell".to_owned(),
+            nodes: Nodes::Many,
             pool_size: 8,
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(2),
@@ -127,7 +143,7 @@ impl PostgresStore {
     ///
     /// Answers the sequence numbers of all their events, in order.
     pub async fn absorb(&self, batch: &[Absorb]) -> Result<Vec<Vec<u64>>, StoreError> {
-        commit::absorb(self, batch).await
+        absorb::absorb(self, batch).await
     }
 
     fn now(&self) -> Timestamp {

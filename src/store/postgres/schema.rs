@@ -13,6 +13,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
 pub(super) const LOCK_SPACE: i32 = 0x7761_7264;
 /// Held while migrating.
 const MIGRATION_LOCK: i32 = 1;
+/// Held by every node while it lives: by one alone, or shared by several.
+pub(super) const NODE_LOCK: i32 = 3;
 /// Held while removing what is too old.
 pub(super) const SWEEP_LOCK: i32 = 2;
 /// How long the first of several nodes may take to migrate before the others give up and try again later.
@@ -35,6 +37,9 @@ pub enum SchemaError {
     /// Text cannot be kept as it is.
     #[error("the database's encoding is {0}, it must be UTF8")]
     Encoding(String),
+    /// Nodes would work on it that hear nothing of each other.
+    #[error("other nodes work on this database: give all of them the same REDIS_URL, or end the others first")]
+    NotAlone,
     /// Too old to be trusted.
     #[error("PostgreSQL {0} is too old, 13 or later is needed")]
     Server(String),
@@ -45,10 +50,10 @@ pub(super) async fn migrate(client: &Client) -> Result<(), Failure> {
     look_at_the_server(client).await?;
     let known: Vec<Vec<u8>> = MIGRATIONS.map(digest).into();
     // The usual case takes no lock: a node that starts must not wait behind others that only look.
-    if let Some(applied) = applied(client).await? {
-        if is_complete(&applied, &known)? {
-            return Ok(());
-        }
+    if let Some(applied) = applied(client).await?
+        && is_complete(&applied, &known)?
+    {
+        return Ok(());
     }
     client
         .batch_execute(&format!(

@@ -46,13 +46,14 @@ impl Net {
                 Some(session) => _ = session.rooms.entry(room).or_insert(at),
                 None => _ = self.joined.entry(room).or_insert(at),
             },
-            SessionChange::Leave { room, .. } => match &mut self.opened {
-                Some(session) => drop(session.rooms.remove(&room)),
-                None => {
+            SessionChange::Leave { room, .. } => {
+                if let Some(session) = &mut self.opened {
+                    session.rooms.remove(&room);
+                } else {
                     self.joined.remove(&room);
                     self.left.push(room);
                 }
-            },
+            }
             SessionChange::Seen { at, .. } => match &mut self.opened {
                 Some(session) => session.seen_at = session.seen_at.max(at),
                 None => self.seen_at = self.seen_at.max(Some(at)),
@@ -82,7 +83,7 @@ impl SessionStore for PostgresStore {
             .map(|(pid, _)| text(pid))
             .collect();
         let opened: Vec<&Session> = nets.values().filter_map(|net| net.opened.as_ref()).collect();
-        let changed: Vec<(&String, &Net)> = nets
+        let others: Vec<(&String, &Net)> = nets
             .iter()
             .filter(|(_, net)| net.opened.is_none() && !net.is_forgotten)
             .collect();
@@ -93,13 +94,13 @@ impl SessionStore for PostgresStore {
         let minors: Vec<i64> = opened.iter().map(|session| signed(session.began_at.minor)).collect();
         let seen: Vec<i64> = opened.iter().map(|session| session.seen_at.as_micros()).collect();
         let rooms: Vec<String> = opened.iter().map(|session| rooms_text(&session.rooms)).collect();
-        let changed_pids: Vec<String> = changed.iter().map(|(pid, _)| text(pid)).collect();
-        let joined: Vec<String> = changed.iter().map(|(_, net)| rooms_text(&net.joined)).collect();
-        let left: Vec<String> = changed
+        let other_pids: Vec<String> = others.iter().map(|(pid, _)| text(pid)).collect();
+        let joined: Vec<String> = others.iter().map(|(_, net)| rooms_text(&net.joined)).collect();
+        let left: Vec<String> = others
             .iter()
             .map(|(_, net)| super::columns::rooms_text(&net.left))
             .collect();
-        let seen_at: Vec<Option<i64>> = changed
+        let seen_at: Vec<Option<i64>> = others
             .iter()
             .map(|(_, net)| net.seen_at.map(Timestamp::as_micros))
             .collect();
@@ -129,7 +130,7 @@ impl SessionStore for PostgresStore {
                     &minors,
                     &seen,
                     &rooms,
-                    &changed_pids,
+                    &other_pids,
                     &joined,
                     &left,
                     &seen_at,

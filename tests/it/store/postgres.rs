@@ -2,6 +2,7 @@
 
 mod nodes;
 mod outage;
+mod server;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use wardbell::domain::{EventId, Position};
 use wardbell::ports::{
     Append, Appended, EventStore, SessionChange, SessionStore, StateChange, StateStore, Store, StoreError,
 };
-use wardbell::store::postgres::{Absorb, OpenError, PostgresStore, SchemaError, Settings};
+use wardbell::store::postgres::{Absorb, Nodes, OpenError, PostgresStore, SchemaError, Settings};
 
 use super::super::conformance::fixtures::*;
 use super::super::conformance::sessions::session;
@@ -56,6 +56,28 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
         ),
         "{refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_a_bus_to_others_works_on_a_database_alone() {
+    let url = database().await;
+    let open = async |nodes| {
+        let settings = Settings {
+            nodes,
+            ..Settings::at(&url)
+        };
+        PostgresStore::open(settings, Arc::new(ManualClock::starting_at(START))).await
+    };
+    let is_refused = |opened: Result<PostgresStore, _>| matches!(opened, Err(OpenError::Schema(SchemaError::NotAlone)));
+
+    let alone = open(Nodes::One).await.unwrap();
+    assert!(is_refused(open(Nodes::One).await));
+    assert!(is_refused(open(Nodes::Many).await));
+    alone.close().await;
+    let several = (open(Nodes::Many).await.unwrap(), open(Nodes::Many).await.unwrap());
+    assert!(is_refused(open(Nodes::One).await));
+    several.0.check().await.unwrap();
+    several.1.check().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use crate::support::eventually;
 use crate::support::postgres::Postgres;
 
 /// A server of the test's own and a database on it.
-async fn server() -> (Arc<Postgres>, String) {
+pub(super) async fn server() -> (Arc<Postgres>, String) {
     tokio::task::spawn_blocking(|| {
         let server = Arc::new(Postgres::start());
         let url = server.database();
