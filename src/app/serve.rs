@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 /// How long a client may take to send a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long a silent connection is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long accepting rests when the system has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 

@@ -196,7 +196,7 @@ mod tests {
         recent.begin(at(10));
         assert!(recent.page(at(9), 9, |_| true).is_none());
 
-        for sequence in 11..11 + MAX_EVENTS as u64 + 1 {
+        for sequence in 11..=11 + MAX_EVENTS as u64 {
             recent.push(event(sequence, "a", 1));
         }
 
@@ -210,7 +210,7 @@ mod tests {
         let recent = Recent::new();
         recent.begin(at(0));
         for sequence in 1..=5 {
-            recent.push(event(sequence, "a", MAX_BYTES as usize / 3));
+            recent.push(event(sequence, "a", usize::try_from(MAX_BYTES / 3).unwrap()));
         }
 
         assert_eq!(recent.reaches_back_to(), at(3));

@@ -241,10 +241,10 @@ mod tests {
     fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0x80 | opcode];
         match payload.len() {
-            length if length < 126 => frame.push(length as u8),
+            length if length < 126 => frame.push(u8::try_from(length).unwrap()),
             length if length < 65_536 => {
                 frame.push(126);
-                frame.extend_from_slice(&(length as u16).to_be_bytes());
+                frame.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
             }
             length => {
                 frame.push(127);

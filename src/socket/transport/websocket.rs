@@ -242,7 +242,7 @@ mod tests {
 
     fn masked(payload: &[u8]) -> Vec<u8> {
         let mask = [7, 77, 177, 9];
-        let mut frame = vec![0x81, 0x80 | payload.len() as u8];
+        let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap()];
         frame.extend_from_slice(&mask);
         frame.extend(payload.iter().zip(mask.into_iter().cycle()).map(|(b, m)| b ^ m));
         frame
