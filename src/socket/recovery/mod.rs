@@ -296,6 +296,8 @@ impl Upkeep {
     pub(super) const EVERY: Duration = Duration::from_secs(1);
     /// How often a connected socket's session is written with what it is known to have got.
     const REFRESH: Duration = Duration::from_mins(15);
+    /// Sessions that are written together.
+    const PART: usize = 128;
 
     pub(super) fn new() -> Self {
         Self {
@@ -338,9 +340,17 @@ impl Upkeep {
         while self.ends.front().is_some_and(|(older, _)| *older < noted) {
             self.ends.pop_front();
         }
-        for member in hub.members.all() {
-            if !member.rewrite_session(Some((noted, end)), hub.clock.now()).wait().await {
-                return;
+        // A part at a time: the changes of a part share a commit, and joins of others come in between.
+        for part in hub.members.all().chunks(Self::PART) {
+            let at = hub.clock.now();
+            let written: Vec<Committed> = part
+                .iter()
+                .map(|member| member.rewrite_session(Some((noted, end)), at))
+                .collect();
+            for written in written {
+                if !written.wait().await {
+                    return;
+                }
             }
         }
     }
