@@ -248,7 +248,7 @@ mod tests {
             }
             length => {
                 frame.push(127);
-                frame.extend_from_slice(&(length as u64).to_be_bytes());
+                frame.extend_from_slice(&u64::try_from(length).unwrap().to_be_bytes());
             }
         }
         frame.extend_from_slice(payload);
