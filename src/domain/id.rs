@@ -80,11 +80,6 @@ external_id!(
     /// A bed, unique inside its hospital.
     BedId
 );
-external_id!(
-    /// Whoever holds a token or says who they are in open mode.
-    UserId
-);
-
 /// A triage case. `queue` is refused: `triage_queue` is the queue's room, never a case's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -126,40 +121,62 @@ impl fmt::Display for TriageId {
     }
 }
 
-/// A ward's name as people write it (`ICU 2`, `Kinderstation`): 1 to 128 characters, no control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct WardName(Arc<str>);
-
-/// The text cannot be a ward's name.
+/// The text cannot be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 128 characters without control characters")]
-pub struct InvalidWardName;
+pub struct InvalidName;
 
-impl WardName {
-    /// The name as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
-impl TryFrom<String> for WardName {
-    type Error = InvalidWardName;
-    fn try_from(text: String) -> Result<Self, InvalidWardName> {
-        let is_valid = (1..=MAX_ID_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        if is_valid {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidWardName)
+        impl $name {
+            /// Takes `text` if it is 1 to 128 characters without control characters.
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
+                let is_name = (1..=MAX_ID_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+                if is_name { Ok(Self(Arc::from(text))) } else { Err(InvalidName) }
+            }
+
+            /// The name as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::parse(&text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for WardName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+name!(
+    /// A ward's name as people write it: `ICU 2`, `Kinderstation`.
+    WardName
+);
+name!(
+    /// Whoever holds a token or says who they are in open mode. It is part of no room's name, so it may be what a backend's
+    /// user ids are: a number, an e-mail address, `auth0|5f7c8ec7`.
+    UserId
+);
 
 macro_rules! assigned_id {
     ($(#[$doc:meta])* $name:ident) => {

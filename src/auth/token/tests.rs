@@ -262,6 +262,17 @@ fn a_token_without_subject_or_role_is_refused() {
 }
 
 #[test]
+fn a_subject_may_be_whatever_a_backend_calls_its_users() {
+    for subject in ["7", "ada@hospital.example", "auth0|5f7c8ec7", "Ada Lovelace"] {
+        let token = signed(&claims_with(json!({"sub": subject})));
+
+        let authenticated = with_secret().verify(&token, now()).unwrap();
+
+        assert_eq!(authenticated.identity.user_id.as_str(), subject);
+    }
+}
+
+#[test]
 fn a_role_that_is_none_is_refused() {
     for role in [json!("root"), json!("Doctor"), json!(""), json!(["doctor"]), json!(1)] {
         assert_refused(json!({"role": role}), TokenError::BadClaim("role"));
