@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 use rusqlite_migration::{M, Migrations};
@@ -20,6 +21,11 @@ pub(super) const APPLICATION_ID: u32 = 0x7764_626c;
 const FILE_MODE: u32 = 0o600;
 /// Only the owner, for folders that we create.
 const FOLDER_MODE: u32 = 0o700;
+/// How long the lock is waited for: a predecessor may still be ending, and a process that is just being started holds a copy of
+/// its parent's locks for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is asked for meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Pages in the log after which it is copied back into the database: 8 MiB, so that a busy page is copied once for many
 /// commits, while the copying, which the writer does itself, stays short.
 const CHECKPOINT_PAGES: u32 = 2_048;
@@ -231,16 +237,24 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         .mode(FILE_MODE)
         .open(&lock_path);
     let lock = lock.map_err(in_file(&lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-            lock: lock_path,
-        }),
-        Err(TryLockError::Error(source)) => Err(OpenError::File {
-            path: lock_path,
-            source,
-        }),
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_RETRY),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    path: path.to_owned(),
+                    lock: lock_path,
+                });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(OpenError::File {
+                    path: lock_path,
+                    source,
+                });
+            }
+        }
     }
 }
 
