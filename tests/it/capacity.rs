@@ -111,11 +111,11 @@ async fn beds_that_change_at_the_same_time_are_all_counted() {
     let changes = (1..=30).map(|number| set_bed(&server, number, "occupied"));
     futures_util::future::join_all(changes).await;
 
-    let mut changed = 0;
+    let mut told = 0;
     let mut raised = Vec::new();
-    while changed < 30 {
+    while told < 30 {
         match client.next("thirty changes").await {
-            Packet::Event(name, _) if name == "bed_status_changed" => changed += 1,
+            Packet::Event(name, _) if name == "bed_status_changed" => told += 1,
             Packet::Event(name, arguments) if name == "hospital_alert" => raised.push(arguments[0].clone()),
             other => panic!("{other:?}"),
         }
