@@ -65,7 +65,7 @@ deny:
 	$(CARGO) deny --locked check bans licenses sources
 
 config:
-	$(CARGO) build --locked --quiet
+	$(CARGO) test --locked --quiet --no-run
 	scripts/check-configs target/debug/wardbell
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
