@@ -71,9 +71,10 @@ impl Sender {
         }
     }
 
-    /// Waits until so many more were accepted.
-    pub(super) async fn until_accepted(&self, more: usize) {
-        let wanted = self.accepted.lock().await.len() + more;
+    /// Waits until so many more were accepted; how many it were then.
+    pub(super) async fn until_accepted(&self, more: usize) -> usize {
+        let before = self.accepted.lock().await.len();
+        let wanted = before + more;
         let waiting = async {
             while self.accepted.lock().await.len() < wanted {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -81,6 +82,7 @@ impl Sender {
         };
         let outcome = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(outcome.is_ok(), "{more} alerts were not accepted within {PATIENCE:?}");
+        self.accepted.lock().await.len() - before
     }
 
     /// Stops and answers the ids of the alerts that were answered with a 2xx.
