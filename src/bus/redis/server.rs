@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
@@ -163,30 +163,6 @@ impl Server {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         Ok(Link::One(connection))
-    }
-
-    /// A connection that listens to channels. In a Cluster any server hears what is published on any other.
-    pub(crate) async fn listen(&self) -> Result<PubSub, LinkError> {
-        ready_for_tls();
-        let reach = async {
-            if let Topology::Cluster(seeds) = &self.topology {
-                let mut last = LinkError::Silent;
-                for seed in seeds {
-                    let attempt = async { self.client_of(seed.clone())?.get_async_pubsub().await };
-                    match tokio::time::timeout(CONNECT, attempt).await {
-                        Ok(Ok(listening)) => return Ok(listening),
-                        Ok(Err(error)) => last = error.into(),
-                        Err(_) => {}
-                    }
-                }
-                return Err(last);
-            }
-            Ok(self.client().await?.get_async_pubsub().await?)
-        };
-        match tokio::time::timeout(CONNECT_OVERALL, reach).await {
-            Ok(listening) => listening,
-            Err(_) => Err(LinkError::Silent),
-        }
     }
 
     async fn client(&self) -> Result<Client, RedisError> {

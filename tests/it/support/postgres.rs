@@ -208,7 +208,7 @@ impl Postgres {
         let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
         for pid in std::iter::once(postmaster).chain(children) {
             // A child may have ended by itself meanwhile.
-            let _ = kill(Pid::from_raw(pid), signal);
+            kill(Pid::from_raw(pid), signal).ok();
         }
     }
 }

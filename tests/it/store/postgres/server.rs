@@ -62,7 +62,10 @@ async fn alerts_are_accepted_and_told_while_the_database_is_gone_and_the_server_
         node = node.kill_and_restart().await;
         accepted.push(raise(&node.rest()).await);
         let visitor = node.visitor();
-        let mut nurse = eventually("a nurse comes in", async || visitor.clone().attempt().await.ok()).await;
+        let mut nurse = Box::pin(eventually("a nurse comes in", async || {
+            visitor.clone().attempt().await.ok()
+        }))
+        .await;
         nurse.join("hospital_H1").await;
         accepted.push(raise(&node.rest()).await);
         assert_eq!(
