@@ -1,6 +1,6 @@
 //! The store of several nodes: PostgreSQL.
 //!
-//! Sequence numbers are given in the order of commits ([`commit`]): whoever can read one event can read every earlier one, so
+//! Sequence numbers are given in the order of commits (`commit`): whoever can read one event can read every earlier one, so
 //! no reader that goes on from the last position it has seen ever skips one. An event's position is its sequence number and
 //! it is published with its commit: there is nothing that a node which dies afterwards could leave undone.
 //!
