@@ -175,14 +175,17 @@ fn what_this_version_does_not_have_is_refused_and_not_ignored() {
         "redis.url",
         "not available in this version",
     );
+}
+
+#[test]
+fn a_database_that_is_named_with_its_password_does_not_show_it() {
     for url in [
         "postgres://wardbell:hunter2@db/wardbell",
         "postgresql://wardbell:hunter2@db/wardbell",
     ] {
-        let wrong = load([("DATABASE_URL", url)]);
+        let config = load([("DATABASE_URL", url)]).unwrap();
 
-        assert!(!format!("{wrong:?}").contains("hunter2"));
-        assert_only_problem(wrong, "store.url", "not available in this version");
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 }
 
