@@ -15,43 +15,56 @@ const MAX_ID_LENGTH: usize = 128;
 #[error("must be 1 to 128 characters of A-Z a-z 0-9 _ - . :")]
 pub struct InvalidId;
 
-/// Whether `text` is 1 to 128 characters of `A-Z a-z 0-9 _ - . :`.
-pub(crate) fn is_id(text: &str) -> bool {
+/// The text cannot be a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 128 characters without control characters")]
+pub struct InvalidName;
+
+pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
 }
 
-macro_rules! external_id {
-    ($(#[$doc:meta])* $name:ident) => {
+fn is_triage_id(text: &str) -> bool {
+    is_id(text) && text != "queue"
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_ID_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// Text that is checked once, where it comes in.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $is_valid:path, $invalid:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes `text` if it is 1 to 128 characters of `A-Z a-z 0-9 _ - . :`.
-            pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                if is_id(text) { Ok(Self(Arc::from(text))) } else { Err(InvalidId) }
+            /// Takes `text` if it is one; the error says what one is.
+            pub fn parse(text: &str) -> Result<Self, $invalid> {
+                if $is_valid(text) { Ok(Self(Arc::from(text))) } else { Err($invalid) }
             }
 
-            /// The identifier as it was given.
+            /// As it was given.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
         impl FromStr for $name {
-            type Err = InvalidId;
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
+            type Err = $invalid;
+            fn from_str(text: &str) -> Result<Self, $invalid> {
                 Self::parse(text)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
+            type Error = $invalid;
+            fn try_from(text: String) -> Result<Self, $invalid> {
                 Self::parse(&text)
             }
         }
@@ -64,118 +77,34 @@ macro_rules! external_id {
     };
 }
 
-external_id!(
+checked_text!(
     /// A patient, as the hospital's own system names them.
-    PatientId
+    PatientId, is_id, InvalidId
 );
-external_id!(
+checked_text!(
     /// A hospital.
-    HospitalId
+    HospitalId, is_id, InvalidId
 );
-external_id!(
+checked_text!(
     /// A doctor or nurse.
-    StaffId
+    StaffId, is_id, InvalidId
 );
-external_id!(
+checked_text!(
     /// A bed, unique inside its hospital.
-    BedId
+    BedId, is_id, InvalidId
 );
-/// A triage case. `queue` is refused: `triage_queue` is the queue's room, never a case's.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct TriageId(Arc<str>);
-
-impl TriageId {
-    /// Takes `text` if it is an identifier and not `queue`.
-    pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        if is_id(text) && text != "queue" {
-            Ok(Self(Arc::from(text)))
-        } else {
-            Err(InvalidId)
-        }
-    }
-
-    /// The identifier as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TriageId {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for TriageId {
-    type Error = InvalidId;
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        Self::parse(&text)
-    }
-}
-
-impl fmt::Display for TriageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text cannot be a name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 128 characters without control characters")]
-pub struct InvalidName;
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String")]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// Takes `text` if it is 1 to 128 characters without control characters.
-            pub fn parse(text: &str) -> Result<Self, InvalidName> {
-                let is_name = (1..=MAX_ID_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-                if is_name { Ok(Self(Arc::from(text))) } else { Err(InvalidName) }
-            }
-
-            /// The name as it was given.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                Self::parse(text)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::parse(&text)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-name!(
+checked_text!(
+    /// A triage case. `queue` is refused: `triage_queue` is the queue's room, never a case's.
+    TriageId, is_triage_id, InvalidId
+);
+checked_text!(
     /// A ward's name as people write it: `ICU 2`, `Kinderstation`.
-    WardName
+    WardName, is_name, InvalidName
 );
-name!(
+checked_text!(
     /// Whoever holds a token or says who they are in open mode. It is part of no room's name, so it may be what a backend's
     /// user ids are: a number, an e-mail address, `auth0|5f7c8ec7`.
-    UserId
+    UserId, is_name, InvalidName
 );
 
 macro_rules! assigned_id {
