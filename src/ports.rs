@@ -368,6 +368,16 @@ pub struct Session {
 pub enum SessionChange {
     /// It begins, or is taken up again: replaces what was kept.
     Open(Session),
+    /// What it is owed begins later: of the rooms that it is still kept in, after these positions. Whoever says so may no
+    /// longer be the node that holds the session, so it neither adds a room nor takes one away.
+    Advance {
+        /// Which session.
+        pid: String,
+        /// Its rooms, and the position in each up to which nothing is owed any more.
+        rooms: BTreeMap<RoomName, Position>,
+        /// When it was known to be alive.
+        at: Timestamp,
+    },
     /// It joins a room. If it is in it already, the earlier position stays: what was sent since then is still owed to it.
     Join {
         /// Which session.

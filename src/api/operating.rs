@@ -91,10 +91,11 @@ const SPOOLING: &str = "spooling";
 /// Whether work may be sent here.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
-    /// `ready` or `unready`.
+    /// `ready`; `degraded`, if parts are away that this node can do without for a while; or `unready`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// Each part: `up`, or what is the matter with it. A store that is `spooling` is gone, and work is welcome all the same.
+    /// Each part: `up`, or what is the matter with it. A store that is `spooling` is gone, and a bus that is `down` carries
+    /// nothing to other nodes, which then ask the store: work is welcome all the same.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"server": "up", "store": "up", "bus": "up"}))]
     parts: BTreeMap<&'static str, String>,
 }
@@ -141,11 +142,12 @@ impl LastCheck {
     }
 }
 
-/// Readiness: whether the store can be written to and the bus reached
+/// Readiness: whether work may be sent here, and which parts are away
 #[utoipa::path(
     get, path = "/ready", tag = OPERATING, security(()),
     responses(
-        (status = 200, description = "Work may be sent here", body = Ready),
+        (status = 200, description = "It may", body = Ready,
+         example = json!({"status": "degraded", "parts": {"server": "up", "store": "spooling", "bus": "up"}})),
         (status = 503, description = "It may not, and which part is the reason", body = Ready,
          example = json!({"status": "unready", "parts": {"server": "up", "store": "down", "bus": "up"}})),
     )
@@ -171,9 +173,13 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
     let mut parts = BTreeMap::from([("server", server), ("store", store), ("bus", word(is_bus_up))]);
     parts.extend(api.readiness.parts_down());
 
-    // While the store is gone alerts are taken all the same: sending them elsewhere would help nobody.
-    if parts.values().all(|state| state == "up" || state == SPOOLING) {
-        return json(StatusCode::OK, &Ready { status: "ready", parts });
+    // Alerts are taken all the same while the store is gone, and reach everybody while Redis is gone. It is gone for all nodes at
+    // once, most often: taking all of them out of service would turn a delay into an outage.
+    let may_be_away = |part: &str, state: &str| state == SPOOLING || part == "bus";
+    if parts.iter().all(|(part, state)| state == "up" || may_be_away(part, state)) {
+        let is_whole = parts.values().all(|state| state == "up");
+        let status = if is_whole { "ready" } else { "degraded" };
+        return json(StatusCode::OK, &Ready { status, parts });
     }
     let mut unready = json(
         StatusCode::SERVICE_UNAVAILABLE,

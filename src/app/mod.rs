@@ -15,17 +15,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
+use crate::bus::redis::Presence;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::domain::Room;
 use crate::domain::access::Identity;
 use crate::emitter::{Emitter, EmitterTask};
-use crate::ports::{Bus, Store, StoreError};
+use crate::ports::{Bus, Connections, Store, StoreError};
 use crate::service::{PredictionWorker, Rooms, Services};
 use crate::shutdown::{Ending, Readiness, Shutdown};
 use crate::telemetry::Metrics;
 use crate::{api, socket};
 
+use backbone::{Backbone, Others};
 use origin::OriginPolicy;
 
 /// A server, built and not yet listening.
@@ -35,6 +37,7 @@ pub struct App {
     metrics: Metrics,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
+    others: Others,
     authenticator: Arc<Authenticator>,
     services: Services,
     emitter: EmitterTask,
@@ -49,7 +52,7 @@ impl App {
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let authenticator = Authenticator::new(settings::auth(&config.auth)).context("cannot verify tokens")?;
-        let (store, bus) = backbone::open(&config, &clock, &metrics).await?;
+        let Backbone { store, bus, others } = backbone::open(&config, &clock, &metrics).await?;
         let (handle, emitter) = Emitter::new(store.clone(), bus.clone(), clock.clone(), metrics.clone());
         let (services, predictions) = Services::new(
             store.clone(),
@@ -65,6 +68,7 @@ impl App {
             metrics,
             store,
             bus,
+            others,
             authenticator,
             services,
             emitter,
@@ -83,6 +87,7 @@ impl App {
             metrics,
             store,
             bus,
+            others,
             authenticator,
             services,
             emitter,
@@ -97,12 +102,14 @@ impl App {
             metrics: metrics.clone(),
             settings: settings::socket(&config),
         });
+        let stop = shutdown.soft().clone();
+        let connections = join_others(others, &sockets, &shutdown);
         let readiness = Readiness::default();
         let rest = api::router(api::Deps {
             services,
             store: store.clone(),
             bus: bus.clone(),
-            connections: Arc::new(sockets.clone()),
+            connections,
             authenticator,
             clock: clock.clone(),
             metrics,
@@ -112,7 +119,6 @@ impl App {
         let is_open = config.auth.mode == config::Mode::Open;
         let router = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
 
-        let stop = shutdown.soft().clone();
         // The order of the end: no new connection and sockets closed, requests finished, what they emitted committed and
         // published, delivery done, the store closed.
         let (requests_done, emitter_done) = (CancellationToken::new(), CancellationToken::new());
@@ -169,6 +175,36 @@ impl App {
         let ending = shutdown.finished().await;
         store.close().await;
         Ok(ending?)
+    }
+}
+
+/// Runs what binds this node to others; answers who is connected, over all of them.
+fn join_others(others: Others, sockets: &socket::SocketServer, shutdown: &Shutdown) -> Arc<dyn Connections> {
+    let here: Arc<dyn Connections> = Arc::new(sockets.clone());
+    let stop = shutdown.soft().clone();
+    match others {
+        Others::None => here,
+        Others::Refused(sole) => {
+            shutdown.supervise("claim", async move {
+                sole.run(stop).await;
+                Ok::<_, Infallible>(())
+            });
+            here
+        }
+        Others::Welcome(redis, tasks) => {
+            // Ends with the bus, after the emitter.
+            shutdown.supervise("bus", async move {
+                tasks.run().await;
+                Ok::<_, Infallible>(())
+            });
+            let presence = Arc::new(Presence::new(redis.server, &redis.prefix, here));
+            let shares = Arc::clone(&presence);
+            shutdown.supervise("presence", async move {
+                shares.run(stop).await;
+                Ok::<_, Infallible>(())
+            });
+            presence
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bus::redis::{self, InvalidServer};
 use crate::domain::bed::{CapacityPolicy, InvalidCapacityPolicy};
 use crate::domain::limiter::AlertLimit;
 use crate::domain::risk::{InvalidThresholds, RiskLevel, RiskPolicy, Thresholds};
@@ -76,6 +77,24 @@ pub(super) fn spool(store: &config::Store) -> store::spool::Settings {
     }
 }
 
+/// Which Redis, if there is one.
+///
+/// # Errors
+/// If the URL, or the certificate beside it, cannot be read.
+pub fn redis(redis: &config::Redis) -> Result<Option<redis::Settings>, InvalidServer> {
+    let Some(url) = &redis.url else { return Ok(None) };
+    let mut server = redis::Server::parse(url, redis.authorities_pem.as_deref())?;
+    if let Some(password) = &redis.password {
+        server = server.with_password(password);
+    }
+    Ok(Some(redis::Settings {
+        server,
+        prefix: redis.prefix.clone(),
+        max_events: redis.stream_events,
+        max_age: redis.stream_age,
+    }))
+}
+
 pub(super) fn socket(config: &config::Config) -> socket::Settings {
     let socket = &config.socket;
     socket::Settings {
@@ -129,6 +148,16 @@ mod tests {
             format!("{:?}", postgres::Settings::at("postgres://db/wardbell"))
         );
         assert_eq!(spool(&config.store), store::spool::Settings::at("data/spool.db"));
+        let url = SecretString::from("redis://cache");
+        let server = redis::Server::parse(&url, None).unwrap();
+        let written = config::Redis {
+            url: Some(url),
+            ..config.redis.clone()
+        };
+        assert_eq!(
+            format!("{:?}", redis(&written).unwrap().unwrap()),
+            format!("{:?}", redis::Settings::at(server))
+        );
         assert_eq!(
             format!("{:?}", service(&config).unwrap()),
             format!("{:?}", service::Settings::default())

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::app::settings;
-use crate::auth::{Authenticator, KeyError, SignError};
+use crate::auth::{Authenticator, SignError};
 use crate::config::{Config, Environment, Invalid, Problem};
 
 /// The alert server for hospitals: REST in, Socket.IO out, nothing accepted is lost.
@@ -117,7 +117,8 @@ impl Error {
 pub fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { config: file, command } = arguments;
     let config = Config::load(file.as_deref(), &Environment::of_this_process())?;
-    let authenticator = Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable_key(&error))?;
+    let authenticator = Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable("auth.public_key_file", &error))?;
+    settings::redis(&config.redis).map_err(|error| unusable("redis.url", &error))?;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config, file.as_deref()),
         Command::CheckConfig => check_config(&config),
@@ -127,10 +128,10 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
     }
 }
 
-/// A key that cannot be used is a problem of the configuration, although only its user can find out.
-fn unusable_key(error: &KeyError) -> Invalid {
+/// A value that cannot be used is a problem of the configuration, although only its user can find out.
+fn unusable(key: &str, error: &dyn std::error::Error) -> Invalid {
     Invalid(vec![Problem {
-        key: "auth.public_key_file".to_owned(),
+        key: key.to_owned(),
         source: None,
         message: error.to_string(),
     }])

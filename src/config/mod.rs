@@ -29,6 +29,7 @@ pub use capacity::Capacity;
 pub use log::{Format, Log};
 pub use metrics::Metrics;
 pub use problem::{Invalid, Note, Problem};
+pub use redis::Redis;
 pub use risk::{Risk, RiskLevel};
 pub use server::Server;
 pub use socket::{Socket, Transport};
@@ -52,6 +53,8 @@ pub struct Config {
     pub socket: Socket,
     /// What is kept, and for how long.
     pub store: Store,
+    /// What many nodes share beside the database.
+    pub redis: Redis,
     /// From score to level to alert.
     pub risk: Risk,
     /// The alert limiter.
@@ -82,7 +85,7 @@ impl Config {
         let auth = layers.section("auth", &mut findings);
         let socket = layers.section("socket", &mut findings);
         let store = layers.section("store", &mut findings);
-        let redis: Option<redis::Redis> = layers.section("redis", &mut findings);
+        let redis = layers.section("redis", &mut findings);
         let risk = layers.section("risk", &mut findings);
         let alerts = layers.section("alerts", &mut findings);
         let capacity = layers.section("capacity", &mut findings);
@@ -90,15 +93,16 @@ impl Config {
         let log = layers.section("log", &mut findings);
         let metrics = layers.section("metrics", &mut findings);
         let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
+        let redis = redis.and_then(|redis: redis::Written| redis.resolve(&layers, &mut findings));
 
         let Findings { problems, notes } = findings;
         let whole = (|| {
-            redis?;
             Some(Self {
                 server: server?,
                 auth: auth?,
                 socket: socket?,
                 store: store?,
+                redis: redis?,
                 risk: risk?,
                 alerts: alerts?,
                 capacity: capacity?,

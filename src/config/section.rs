@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
 
 /// A section of the configuration: one table of `default.toml`.
 ///
@@ -42,4 +44,10 @@ impl Checks {
     pub(super) fn done(self) -> Vec<(&'static str, String)> {
         self.0
     }
+}
+
+/// A secret, if there is one.
+pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| text.into()))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
-use super::section::{Checks, Section};
+use super::section::{Checks, Section, given};
 
 /// What is kept, and for how long.
 #[derive(Clone, Debug, Deserialize)]
@@ -122,10 +122,4 @@ fn database<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Database, D::E
             "must be sqlite:// and a path, such as sqlite://data/wardbell.db, or postgres://user:password@host/database",
         )),
     }
-}
-
-/// A secret, if there is one.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok((!text.is_empty()).then(|| text.into()))
 }

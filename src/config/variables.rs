@@ -65,7 +65,7 @@ enum As {
 }
 
 /// Variables that set a key, later ones winning over earlier ones.
-const NAMED: [(&str, &str, &str, As); 14] = [
+const NAMED: [(&str, &str, &str, As); 15] = [
     ("HOST", "server", "host", As::Key),
     ("PORT", "server", "port", As::Key),
     ("AUTH_MODE", "auth", "mode", As::Key),
@@ -79,16 +79,18 @@ const NAMED: [(&str, &str, &str, As); 14] = [
     ("DATABASE_URL", "store", "url", As::Key),
     ("DATABASE_PASSWORD", "store", "password", As::Key),
     ("REDIS_URL", "redis", "url", As::Key),
+    ("REDIS_PASSWORD", "redis", "password", As::Key),
     ("LOG_LEVEL", "log", "level", As::Key),
     ("LOG_FORMAT", "log", "format", As::Key),
 ];
 
 /// Keys that may be secret, or carry one: a variable `…_FILE` names a file that holds the value.
-const SECRET: [(&str, &str); 4] = [
+const SECRET: [(&str, &str); 5] = [
     ("auth", "secret"),
     ("store", "url"),
     ("store", "password"),
     ("redis", "url"),
+    ("redis", "password"),
 ];
 
 /// Variables of the Flask server that mean nothing here.

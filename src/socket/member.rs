@@ -79,6 +79,15 @@ struct State {
     resume_after: Option<Position>,
 }
 
+impl State {
+    fn positions(&self) -> BTreeMap<RoomName, Position> {
+        self.rooms
+            .iter()
+            .map(|(room, joined)| (room.clone(), joined.at))
+            .collect()
+    }
+}
+
 #[derive(Clone)]
 struct OpenSession {
     pid: String,
@@ -233,11 +242,7 @@ impl Member {
 
     /// Its rooms, and from where on everything published in each is owed to it.
     pub(super) fn rooms(&self) -> BTreeMap<RoomName, Position> {
-        lock(&self.state)
-            .rooms
-            .iter()
-            .map(|(room, joined)| (room.clone(), joined.at))
-            .collect()
+        lock(&self.state).positions()
     }
 
     /// Enters a room, live unless it is catching up. Its session is told; the answer says when that is committed.
@@ -328,41 +333,46 @@ impl Member {
         rooms.iter().any(|room| state.rooms.contains_key(room))
     }
 
-    /// Its session as it should be kept. `noted` is where the log ended at an instant so long ago that the client must have
-    /// answered a ping since: if it was live then, it has got everything up to there.
-    fn session(&self, noted: Option<(Instant, Position)>, now: Timestamp) -> Option<Session> {
-        let mut state = lock(&self.state);
+    /// Its session as it should be kept.
+    fn session(&self, now: Timestamp) -> Option<Session> {
+        let state = lock(&self.state);
         if state.is_over {
             return None;
         }
-        if let Some((instant, confirmed)) = noted
-            && !state.is_catching_up
-            && state.caught_up.is_none_or(|caught_up| caught_up < instant)
-        {
-            // A room that it joined later keeps the later position.
-            for joined in state.rooms.values_mut() {
-                joined.at = joined.at.max(confirmed);
-            }
-        }
         let OpenSession { pid, began_at } = state.session.clone()?;
-        let rooms = state
-            .rooms
-            .iter()
-            .map(|(room, joined)| (room.clone(), joined.at))
-            .collect();
         Some(Session {
             pid,
             owner: self.owner,
             began_at,
-            rooms,
+            rooms: state.positions(),
             seen_at: now,
         })
     }
 
     /// Writes its session anew, in the order of its other changes.
-    pub(super) fn rewrite_session(&self, noted: Option<(Instant, Position)>, now: Timestamp) -> Committed {
-        let session = self.session(noted, now);
+    pub(super) fn rewrite_session(&self, now: Timestamp) -> Committed {
+        let session = self.session(now);
         self.hub.sessions.save(session.map(SessionChange::Open))
+    }
+
+    /// Has its session know what it has got. `confirmed` is where the log ended at an instant so long ago that the client must
+    /// have answered a ping since: if it was live then, it has got everything up to there.
+    pub(super) fn advance_session(&self, (instant, confirmed): (Instant, Position), now: Timestamp) -> Committed {
+        let mut state = lock(&self.state);
+        let was_live = !state.is_catching_up && state.caught_up.is_none_or(|caught_up| caught_up < instant);
+        if was_live {
+            // A room that it joined later keeps the later position.
+            for joined in state.rooms.values_mut() {
+                joined.at = joined.at.max(confirmed);
+            }
+        }
+        let session = state.session.as_ref().filter(|_| !state.is_over);
+        let advance = session.map(|OpenSession { pid, .. }| SessionChange::Advance {
+            pid: pid.clone(),
+            rooms: state.positions(),
+            at: now,
+        });
+        self.hub.sessions.save(advance)
     }
 
     /// Somebody else has taken its session up: it ends at once and leaves the session alone.

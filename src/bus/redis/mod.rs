@@ -26,6 +26,7 @@ mod line;
 mod presence;
 mod reader;
 mod server;
+mod sole;
 mod writer;
 
 use std::collections::HashSet;
@@ -50,6 +51,7 @@ use crate::telemetry::Metrics;
 
 pub use self::presence::Presence;
 pub use self::server::{InvalidServer, LinkError, Server};
+pub use self::sole::{NotSole, Sole};
 
 /// Batches that may wait for being put in order. Beyond that publishing waits, and with it the posts.
 const MAX_INBOX: usize = 64;
@@ -75,6 +77,18 @@ pub struct Settings {
     pub max_events: u64,
     /// How long it keeps them.
     pub max_age: Duration,
+}
+
+impl Settings {
+    /// The usual settings for this Redis.
+    pub fn at(server: Server) -> Self {
+        Self {
+            server,
+            prefix: "wardbell".to_owned(),
+            max_events: 100_000,
+            max_age: Duration::from_mins(10),
+        }
+    }
 }
 
 /// A node's part of the bus.

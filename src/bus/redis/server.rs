@@ -124,6 +124,20 @@ impl Server {
         Ok(server)
     }
 
+    /// With this password instead of one in the URL.
+    #[must_use]
+    pub fn with_password(mut self, password: &SecretString) -> Self {
+        let protected = |info: &ConnectionInfo| {
+            let settings = info.redis_settings().clone().set_password(password.expose_secret());
+            info.clone().set_redis_settings(settings)
+        };
+        match &mut self.topology {
+            Topology::One(info) | Topology::Sentinels { info, .. } => *info = protected(info),
+            Topology::Cluster(seeds) => *seeds = seeds.iter().map(protected).collect(),
+        }
+        self
+    }
+
     fn check_certificates(&self) -> Result<(), InvalidServer> {
         if let (Topology::One(info), Some(certificates)) = (&self.topology, &self.certificates)
             && is_tls(info.addr())
@@ -398,6 +412,26 @@ mod tests {
         assert_eq!(addresses, ["a:7000", "b:6379"]);
         assert!(seeds.iter().all(|seed| is_tls(seed.addr())));
         assert!(seeds.iter().all(|seed| seed.redis_settings().password() == Some("pw")));
+    }
+
+    #[test]
+    fn a_password_beside_the_url_is_the_servers_and_keeps_the_user() {
+        let password = SecretString::from("sesame");
+        for url in [
+            "redis://ward@cache",
+            "redis+sentinel://ward@s1/alerts",
+            "redis+cluster://ward@a,b",
+        ] {
+            let infos = match parse(url).unwrap().with_password(&password).topology {
+                Topology::One(info) | Topology::Sentinels { info, .. } => vec![info],
+                Topology::Cluster(seeds) => seeds,
+            };
+
+            for info in infos {
+                let settings = info.redis_settings();
+                assert_eq!((settings.username(), settings.password()), (Some("ward"), Some("sesame")));
+            }
+        }
     }
 
     #[test]

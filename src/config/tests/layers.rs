@@ -169,12 +169,27 @@ fn a_file_that_is_not_there_or_no_toml_is_named_with_its_line() {
 }
 
 #[test]
-fn what_this_version_does_not_have_is_refused_and_not_ignored() {
-    assert_only_problem(
-        load([("REDIS_URL", "redis://:hunter2@redis:6379/0")]),
-        "redis.url",
-        "not available in this version",
-    );
+fn redis_may_have_its_password_beside_its_url_and_shows_neither() {
+    let config = load([
+        ("REDIS_URL", "redis://:hunter2@redis:6379/0"),
+        ("REDIS_PASSWORD", "sesame"),
+    ])
+    .unwrap();
+
+    assert_eq!(config.redis.password.as_ref().unwrap().expose_secret(), "sesame");
+    assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("sesame"));
+}
+
+#[test]
+fn what_cannot_be_a_stream_is_refused_by_key() {
+    for (variable, value, key, message) in [
+        ("WARDBELL__REDIS__PREFIX", "a b", "redis.prefix", "letters, digits"),
+        ("WARDBELL__REDIS__STREAM_EVENTS", "10", "redis.stream_events", "between 1000"),
+        ("WARDBELL__REDIS__STREAM_AGE", "1s", "redis.stream_age", "between 10s"),
+        ("WARDBELL__REDIS__CA_FILE", "/nowhere", "redis.ca_file", "cannot be read"),
+    ] {
+        assert_only_problem(load([(variable, value)]), key, message);
+    }
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, aut
                 if let Some(before) = hub.sessions.hold(&session.pid, &member) {
                     before.replaced();
                 }
-                drop(member.rewrite_session(None, hub.clock.now()));
+                drop(member.rewrite_session(hub.clock.now()));
                 count(hub, "recovered");
                 return Beginning { member, gap: None };
             }
@@ -310,7 +310,7 @@ impl Upkeep {
     pub(super) async fn tick(&mut self, hub: &Hub) {
         for (pid, holder) in hub.sessions.behind() {
             let written = match holder {
-                Some(member) => member.rewrite_session(None, hub.clock.now()),
+                Some(member) => member.rewrite_session(hub.clock.now()),
                 None => hub.sessions.save(Some(SessionChange::Forget { pid })),
             };
             if !written.wait().await {
@@ -345,7 +345,7 @@ impl Upkeep {
             let at = hub.clock.now();
             let written: Vec<Committed> = part
                 .iter()
-                .map(|member| member.rewrite_session(Some((noted, end)), at))
+                .map(|member| member.advance_session((noted, end), at))
                 .collect();
             for written in written {
                 if !written.wait().await {

@@ -98,7 +98,7 @@ impl Sessions {
             let (changes, done): (Vec<_>, Vec<_>) = batch.drain(..).map(|write| (write.change, write.done)).unzip();
             let changes: Vec<SessionChange> = changes.into_iter().flatten().collect();
             let pids: Vec<String> = changes.iter().map(|change| pid_of(change).to_owned()).collect();
-            let rewritten: Vec<bool> = changes.iter().map(|change| !is_partial(change)).collect();
+            let weights: Vec<Weight> = changes.iter().map(weight_of).collect();
             let committed = if changes.is_empty() {
                 true
             } else {
@@ -119,19 +119,19 @@ impl Sessions {
                     }
                 }
             };
-            self.note(&pids, &rewritten, committed);
+            self.note(&pids, &weights, committed);
             for done in done {
                 let _unless_nobody_waits = done.send(committed);
             }
         }
     }
 
-    fn note(&self, pids: &[String], rewritten: &[bool], committed: bool) {
+    fn note(&self, pids: &[String], weights: &[Weight], committed: bool) {
         let mut behind = lock(&self.behind);
-        for (pid, is_whole) in pids.iter().zip(rewritten) {
-            if committed && *is_whole {
+        for (pid, weight) in pids.iter().zip(weights) {
+            if committed && *weight == Weight::Whole {
                 behind.remove(pid);
-            } else if !committed && behind.len() < MAX_BEHIND {
+            } else if !committed && *weight != Weight::Hint && behind.len() < MAX_BEHIND {
                 behind.insert(pid.clone());
             }
         }
@@ -179,17 +179,29 @@ impl Sessions {
 fn pid_of(change: &SessionChange) -> &str {
     match change {
         SessionChange::Open(session) => &session.pid,
-        SessionChange::Join { pid, .. }
+        SessionChange::Advance { pid, .. }
+        | SessionChange::Join { pid, .. }
         | SessionChange::Leave { pid, .. }
         | SessionChange::Seen { pid, .. }
         | SessionChange::Forget { pid } => pid,
     }
 }
 
-/// Whether the change says only a part of what the session is.
-fn is_partial(change: &SessionChange) -> bool {
+/// What it means for a session that a change was kept, or was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// It says everything that the session is.
+    Whole,
+    /// Without it, the session is not what the client believes it to be.
+    Part,
+    /// Without it, more is owed than need be.
+    Hint,
+}
+
+fn weight_of(change: &SessionChange) -> Weight {
     match change {
-        SessionChange::Open(_) | SessionChange::Forget { .. } => false,
-        SessionChange::Join { .. } | SessionChange::Leave { .. } | SessionChange::Seen { .. } => true,
+        SessionChange::Open(_) | SessionChange::Forget { .. } => Weight::Whole,
+        SessionChange::Join { .. } | SessionChange::Leave { .. } => Weight::Part,
+        SessionChange::Advance { .. } | SessionChange::Seen { .. } => Weight::Hint,
     }
 }

@@ -20,6 +20,8 @@ struct Net {
     is_forgotten: bool,
     joined: BTreeMap<RoomName, Position>,
     left: Vec<RoomName>,
+    /// Where what is owed begins in the rooms that are kept.
+    advanced: BTreeMap<RoomName, Position>,
     seen_at: Option<Timestamp>,
 }
 
@@ -39,8 +41,21 @@ impl Net {
                 }
             }
             // What is not there (any more) does not change.
-            SessionChange::Join { .. } | SessionChange::Leave { .. } | SessionChange::Seen { .. }
+            SessionChange::Advance { .. }
+            | SessionChange::Join { .. }
+            | SessionChange::Leave { .. }
+            | SessionChange::Seen { .. }
                 if self.is_forgotten => {}
+            SessionChange::Advance { rooms, at, .. } => {
+                for (room, after) in rooms {
+                    let opened = self.opened.as_mut().map(|session| &mut session.rooms);
+                    if let Some(kept) = opened.unwrap_or(&mut self.joined).get_mut(&room) {
+                        *kept = after;
+                    }
+                    self.advanced.insert(room, after);
+                }
+                self.see(at);
+            }
             SessionChange::Join { room, at, .. } => match &mut self.opened {
                 // Who is in the room already has heard everything since then.
                 Some(session) => _ = session.rooms.entry(room).or_insert(at),
@@ -51,13 +66,18 @@ impl Net {
                     session.rooms.remove(&room);
                 } else {
                     self.joined.remove(&room);
+                    self.advanced.remove(&room);
                     self.left.push(room);
                 }
             }
-            SessionChange::Seen { at, .. } => match &mut self.opened {
-                Some(session) => session.seen_at = session.seen_at.max(at),
-                None => self.seen_at = self.seen_at.max(Some(at)),
-            },
+            SessionChange::Seen { at, .. } => self.see(at),
+        }
+    }
+
+    fn see(&mut self, at: Timestamp) {
+        match &mut self.opened {
+            Some(session) => session.seen_at = session.seen_at.max(at),
+            None => self.seen_at = self.seen_at.max(Some(at)),
         }
     }
 }
@@ -70,7 +90,8 @@ impl SessionStore for PostgresStore {
         for change in changes {
             let pid = match &change {
                 SessionChange::Open(session) => session.pid.clone(),
-                SessionChange::Join { pid, .. }
+                SessionChange::Advance { pid, .. }
+                | SessionChange::Join { pid, .. }
                 | SessionChange::Leave { pid, .. }
                 | SessionChange::Seen { pid, .. }
                 | SessionChange::Forget { pid } => pid.clone(),
@@ -100,6 +121,7 @@ impl SessionStore for PostgresStore {
             .iter()
             .map(|(_, net)| super::columns::rooms_text(&net.left))
             .collect();
+        let advanced: Vec<String> = others.iter().map(|(_, net)| rooms_text(&net.advanced)).collect();
         let seen_at: Vec<Option<i64>> = others
             .iter()
             .map(|(_, net)| net.seen_at.map(Timestamp::as_micros))
@@ -118,9 +140,14 @@ impl SessionStore for PostgresStore {
                      began_minor = excluded.began_minor, seen_at = excluded.seen_at, rooms = excluded.rooms \
                  ) \
                  UPDATE sessions s \
-                 SET rooms = c.joined::jsonb || (s.rooms - ARRAY(SELECT jsonb_array_elements_text(c.left_rooms::jsonb))), \
+                 SET rooms = c.joined::jsonb || ( \
+                     SELECT kept || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(c.advanced::jsonb) \
+                       WHERE kept ? key), '{}') \
+                     FROM (SELECT s.rooms - ARRAY(SELECT jsonb_array_elements_text(c.left_rooms::jsonb)) AS kept) k \
+                   ), \
                    seen_at = greatest(s.seen_at, c.seen_at) \
-                 FROM unnest($8::text[], $9::text[], $10::text[], $11::bigint[]) AS c(pid, joined, left_rooms, seen_at) \
+                 FROM unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[]) \
+                   AS c(pid, joined, left_rooms, advanced, seen_at) \
                  WHERE s.pid = c.pid",
                 &[
                     &forgotten,
@@ -133,6 +160,7 @@ impl SessionStore for PostgresStore {
                     &other_pids,
                     &joined,
                     &left,
+                    &advanced,
                     &seen_at,
                 ],
             )

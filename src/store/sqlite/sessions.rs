@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::SqliteStore;
 use super::rows::{self, signed, unsigned};
 use super::transaction::Transaction;
-use crate::domain::{Position, RoomName};
+use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::{Session, SessionChange, SessionStore, StoreError};
 
 #[async_trait]
@@ -30,6 +30,16 @@ impl SessionStore for SqliteStore {
 fn apply(transaction: &Transaction<'_>, change: &SessionChange) -> rusqlite::Result<()> {
     match change {
         SessionChange::Open(session) => return open(transaction, session),
+        SessionChange::Advance { pid, rooms, at } => {
+            for (room, after) in rooms {
+                transaction.execute(
+                    "UPDATE session_rooms SET major = ?3, minor = ?4 \
+                     WHERE session = (SELECT id FROM sessions WHERE pid = ?1) AND room = ?2",
+                    (pid, room.as_str(), signed(after.major), signed(after.minor)),
+                )?;
+            }
+            return see(transaction, pid, *at);
+        }
         SessionChange::Join { pid, room, at } => transaction.execute(
             "INSERT OR IGNORE INTO session_rooms (session, room, major, minor) \
              SELECT id, ?2, ?3, ?4 FROM sessions WHERE pid = ?1",
@@ -39,12 +49,15 @@ fn apply(transaction: &Transaction<'_>, change: &SessionChange) -> rusqlite::Res
             "DELETE FROM session_rooms WHERE session = (SELECT id FROM sessions WHERE pid = ?1) AND room = ?2",
             (pid, room.as_str()),
         )?,
-        SessionChange::Seen { pid, at } => transaction.execute(
-            "UPDATE sessions SET seen_at = ?2 WHERE pid = ?1 AND seen_at < ?2",
-            (pid, at.as_micros()),
-        )?,
+        SessionChange::Seen { pid, at } => return see(transaction, pid, *at),
         SessionChange::Forget { pid } => transaction.execute("DELETE FROM sessions WHERE pid = ?1", [pid])?,
     };
+    Ok(())
+}
+
+fn see(transaction: &Transaction<'_>, pid: &str, at: Timestamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE sessions SET seen_at = ?2 WHERE pid = ?1 AND seen_at < ?2";
+    transaction.execute(sql, (pid, at.as_micros()))?;
     Ok(())
 }
 

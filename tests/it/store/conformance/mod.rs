@@ -102,6 +102,8 @@ macro_rules! suite {
             an_unknown_session_is_not_there,
             rooms_are_joined_and_left,
             joining_twice_keeps_the_first_position,
+            advancing_a_session_neither_adds_a_room_nor_takes_one_away,
+            advancing_counts_among_changes_that_are_saved_together,
             a_session_that_is_opened_again_is_replaced,
             changes_of_an_unknown_session_are_ignored,
             a_session_is_seen_later_and_never_earlier,

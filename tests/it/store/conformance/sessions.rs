@@ -122,6 +122,51 @@ pub(crate) async fn joining_twice_keeps_the_first_position(store: &dyn Store, _:
     );
 }
 
+fn advance(pid: &str, rooms: &[(&str, u64)]) -> SessionChange {
+    SessionChange::Advance {
+        pid: pid.to_owned(),
+        rooms: rooms.iter().map(|(name, after)| (room(name), position(*after))).collect(),
+        at: at(3),
+    }
+}
+
+/// The node that a client has left advances its session a moment after another node has let it join and leave rooms.
+pub(crate) async fn advancing_a_session_neither_adds_a_room_nor_takes_one_away(store: &dyn Store, _: &ManualClock) {
+    store.save(vec![SessionChange::Open(session("one"))]).await.unwrap();
+    let changes = vec![join("one", "hospital_H1", 9), leave("one", "triage_queue")];
+    store.save(changes).await.unwrap();
+
+    let stale = advance("one", &[("patient_P1", 8), ("triage_queue", 8)]);
+    store.save(vec![stale]).await.unwrap();
+
+    let found = store.session("one").await.unwrap().unwrap();
+    let expected = [(room("hospital_H1"), position(9)), (room("patient_P1"), position(8))];
+    assert_eq!(found.rooms, BTreeMap::from(expected));
+    assert_eq!(found.seen_at, at(3));
+}
+
+pub(crate) async fn advancing_counts_among_changes_that_are_saved_together(store: &dyn Store, _: &ManualClock) {
+    let changes = vec![
+        SessionChange::Open(session("one")),
+        advance("one", &[("patient_P1", 6), ("never", 6)]),
+        join("one", "a", 7),
+        advance("one", &[("a", 8), ("patient_P1", 8)]),
+        leave("one", "triage_queue"),
+    ];
+    store.save(changes).await.unwrap();
+    let more = vec![
+        join("one", "b", 9),
+        advance("one", &[("a", 10), ("b", 10)]),
+        leave("one", "patient_P1"),
+    ];
+
+    store.save(more).await.unwrap();
+
+    let found = store.session("one").await.unwrap().unwrap();
+    let expected = [(room("a"), position(10)), (room("b"), position(10))];
+    assert_eq!(found.rooms, BTreeMap::from(expected));
+}
+
 pub(crate) async fn a_session_that_is_opened_again_is_replaced(store: &dyn Store, _: &ManualClock) {
     store
         .save(vec![SessionChange::Open(session("one")), join("one", "hospital_H1", 9)])
@@ -145,6 +190,7 @@ pub(crate) async fn changes_of_an_unknown_session_are_ignored(store: &dyn Store,
     let changes = vec![
         join("unknown", "a", 1),
         leave("unknown", "a"),
+        advance("unknown", &[("a", 1)]),
         SessionChange::Seen {
             pid: unknown(),
             at: at(1),
