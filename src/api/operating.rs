@@ -176,7 +176,10 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
     // Alerts are taken all the same while the store is gone, and reach everybody while Redis is gone. It is gone for all nodes at
     // once, most often: taking all of them out of service would turn a delay into an outage.
     let may_be_away = |part: &str, state: &str| state == SPOOLING || part == "bus";
-    if parts.iter().all(|(part, state)| state == "up" || may_be_away(part, state)) {
+    if parts
+        .iter()
+        .all(|(part, state)| state == "up" || may_be_away(part, state))
+    {
         let is_whole = parts.values().all(|state| state == "up");
         let status = if is_whole { "ready" } else { "degraded" };
         return json(StatusCode::OK, &Ready { status, parts });

@@ -1,5 +1,7 @@
 //! From the configuration's types to each part's own.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bus::redis::{self, InvalidServer};
@@ -38,6 +40,9 @@ pub(super) enum Contradiction {
     Capacity(#[from] InvalidCapacityPolicy),
 }
 
+/// For how long a node believes what it knows of a patient's hospital, where another node may have heard otherwise.
+const PATIENTS_BELIEVED: Duration = Duration::from_secs(5);
+
 pub(super) fn service(config: &config::Config) -> Result<service::Settings, Contradiction> {
     let thresholds = Thresholds {
         critical_above: config.risk.critical_above,
@@ -50,14 +55,21 @@ pub(super) fn service(config: &config::Config) -> Result<service::Settings, Cont
         config::RiskLevel::High => RiskLevel::High,
         config::RiskLevel::Critical => RiskLevel::Critical,
     };
+    let alone = service::Settings::default();
+    let are_many = config.redis.url.is_some() && matches!(config.store.database, config::Database::Postgres(_));
     Ok(service::Settings {
+        patients_cached_for: if are_many {
+            PATIENTS_BELIEVED
+        } else {
+            alone.patients_cached_for
+        },
         risk: RiskPolicy::new(thresholds, alert_from)?,
         alert_limit: AlertLimit {
             alerts: config.alerts.per_minute,
             ..AlertLimit::default()
         },
         capacity: CapacityPolicy::new(config.capacity.raise_at, config.capacity.clear_below)?,
-        ..service::Settings::default()
+        ..alone
     })
 }
 

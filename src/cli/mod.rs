@@ -117,7 +117,8 @@ impl Error {
 pub fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { config: file, command } = arguments;
     let config = Config::load(file.as_deref(), &Environment::of_this_process())?;
-    let authenticator = Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable("auth.public_key_file", &error))?;
+    let authenticator =
+        Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable("auth.public_key_file", &error))?;
     settings::redis(&config.redis).map_err(|error| unusable("redis.url", &error))?;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config, file.as_deref()),

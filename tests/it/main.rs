@@ -27,6 +27,8 @@ mod store;
 mod support;
 mod wire;
 
+#[path = "../cluster/mod.rs"]
+mod cluster;
 #[path = "../interop/mod.rs"]
 mod interop;
 #[path = "../outage/mod.rs"]

@@ -429,7 +429,10 @@ mod tests {
 
             for info in infos {
                 let settings = info.redis_settings();
-                assert_eq!((settings.username(), settings.password()), (Some("ward"), Some("sesame")));
+                assert_eq!(
+                    (settings.username(), settings.password()),
+                    (Some("ward"), Some("sesame"))
+                );
             }
         }
     }

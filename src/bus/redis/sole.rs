@@ -121,7 +121,9 @@ impl Sole {
             None => {
                 let mut claimed = redis::cmd("SET");
                 claimed.arg(&self.key).arg(&self.name).arg("NX").arg("PX").arg(lasts);
-                Ok(timely(claimed.query_async::<Option<String>>(&mut link)).await?.is_some())
+                Ok(timely(claimed.query_async::<Option<String>>(&mut link))
+                    .await?
+                    .is_some())
             }
         }
     }

@@ -184,9 +184,19 @@ fn redis_may_have_its_password_beside_its_url_and_shows_neither() {
 fn what_cannot_be_a_stream_is_refused_by_key() {
     for (variable, value, key, message) in [
         ("WARDBELL__REDIS__PREFIX", "a b", "redis.prefix", "letters, digits"),
-        ("WARDBELL__REDIS__STREAM_EVENTS", "10", "redis.stream_events", "between 1000"),
+        (
+            "WARDBELL__REDIS__STREAM_EVENTS",
+            "10",
+            "redis.stream_events",
+            "between 1000",
+        ),
         ("WARDBELL__REDIS__STREAM_AGE", "1s", "redis.stream_age", "between 10s"),
-        ("WARDBELL__REDIS__CA_FILE", "/nowhere", "redis.ca_file", "cannot be read"),
+        (
+            "WARDBELL__REDIS__CA_FILE",
+            "/nowhere",
+            "redis.ca_file",
+            "cannot be read",
+        ),
     ] {
         assert_only_problem(load([(variable, value)]), key, message);
     }

@@ -54,6 +54,18 @@ impl Setup {
         self
     }
 
+    /// With this environment variable, unless it is set already.
+    pub(crate) fn default(self, name: &str, value: &str) -> Self {
+        let is_set = self.variables.iter().any(|(set, _)| set == name);
+        if is_set { self } else { self.set(name, value) }
+    }
+
+    /// Keeps its data in a fresh folder: a clone shares that of the original.
+    pub(crate) fn in_a_folder_of_its_own(mut self) -> Self {
+        self.folder = Folder::Ours(Arc::new(TempDir::new().unwrap()));
+        self
+    }
+
     /// Listens on another address. Open mode refuses any but loopback.
     pub(crate) fn on(mut self, address: IpAddr) -> Self {
         self.address = address;

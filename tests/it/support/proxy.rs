@@ -1,6 +1,8 @@
-//! A TCP proxy that a test can cut: the network between a client and the server.
+//! TCP proxies: the network between two programs, that a test can cut, and what stands in front of several nodes.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -18,10 +20,20 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy in front of `target`.
     pub(crate) async fn to(target: SocketAddr) -> Self {
+        Self::to_first_of(vec![target]).await
+    }
+
+    /// A proxy in front of several servers, as a client with a place at one of them sees it: it stays with the first as long
+    /// as that takes connections, then goes on to the next that does, and stays there.
+    pub(crate) async fn to_first_of(targets: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (is_open, watched) = watch::channel(true);
-        let accepting = tokio::spawn(accept(listener, target, watched));
+        let targets = Arc::new(Targets {
+            all: targets,
+            chosen: AtomicUsize::new(0),
+        });
+        let accepting = tokio::spawn(accept(listener, targets, watched));
         Self {
             addr,
             is_open,
@@ -51,24 +63,46 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, is_open: watch::Receiver<bool>) {
+#[derive(Debug)]
+struct Targets {
+    all: Vec<SocketAddr>,
+    chosen: AtomicUsize,
+}
+
+impl Targets {
+    /// A connection to the one that is chosen; another is chosen where that refuses.
+    async fn connect(&self) -> Option<TcpStream> {
+        let first = self.chosen.load(Ordering::Relaxed);
+        for step in 0..self.all.len() {
+            let index = (first + step) % self.all.len();
+            if let Ok(server) = TcpStream::connect(self.all[index]).await {
+                self.chosen.store(index, Ordering::Relaxed);
+                return Some(server);
+            }
+        }
+        None
+    }
+}
+
+async fn accept(listener: TcpListener, targets: Arc<Targets>, is_open: watch::Receiver<bool>) {
     while let Ok((client, _)) = listener.accept().await {
         let mut is_open = is_open.clone();
         if !*is_open.borrow_and_update() {
             drop(client);
             continue;
         }
+        let targets = Arc::clone(&targets);
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(client, target) => {}
+                () = forward(client, &targets) => {}
                 _ = is_open.changed() => {}
             }
         });
     }
 }
 
-async fn forward(mut client: TcpStream, target: SocketAddr) {
-    if let Ok(mut server) = TcpStream::connect(target).await {
+async fn forward(mut client: TcpStream, targets: &Targets) {
+    if let Some(mut server) = targets.connect().await {
         // How it ended is the two ends' business.
         drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
     }

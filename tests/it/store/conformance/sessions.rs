@@ -125,7 +125,10 @@ pub(crate) async fn joining_twice_keeps_the_first_position(store: &dyn Store, _:
 fn advance(pid: &str, rooms: &[(&str, u64)]) -> SessionChange {
     SessionChange::Advance {
         pid: pid.to_owned(),
-        rooms: rooms.iter().map(|(name, after)| (room(name), position(*after))).collect(),
+        rooms: rooms
+            .iter()
+            .map(|(name, after)| (room(name), position(*after)))
+            .collect(),
         at: at(3),
     }
 }

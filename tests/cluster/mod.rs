@@ -1,0 +1,5 @@
+//! Several nodes as one server: real processes on a real Redis and a real PostgreSQL.
+
+mod events;
+pub(crate) mod nodes;
+mod refusals;
