@@ -450,7 +450,8 @@ pub trait Bus: Send + Sync {
     /// Whether other nodes can be reached now.
     async fn check(&self) -> Result<(), BusError>;
 
-    /// Ends the bus for this node: what was published is still handed to the subscriber, whose channel then ends.
+    /// Ends the bus for this node: what was published and follows what was handed on is still handed to the subscriber, whose
+    /// channel then ends. The rest is for whoever comes back to another node.
     fn close(&self);
 }
 

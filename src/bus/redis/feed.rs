@@ -120,8 +120,9 @@ impl Feed {
                 biased;
                 own = self.inbox.recv() => match own {
                     Some(own) => self.take_own(own),
-                    // Closed, and emptied.
-                    None => return self.end().await,
+                    // Closed, and emptied. What still waits for its predecessor is told to nobody here: whoever heard it
+                    // would come back to another node as one who has heard the predecessor too.
+                    None => return,
                 },
                 read = self.stream.recv(), if !self.stop.is_cancelled() => match read {
                     Some(read) => self.take_read(read),
@@ -187,13 +188,6 @@ impl Feed {
             }
         }
         greatest
-    }
-
-    /// What is still held is handed on as it is: nobody will ask the store any more.
-    async fn end(mut self) {
-        self.line.pass_over(&mut self.out);
-        // If nobody listens there is nobody to tell.
-        drop(self.flush().await);
     }
 
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<Positioned>> {

@@ -141,9 +141,12 @@ impl Node {
             .map_or(0, |value| value.parse().unwrap())
     }
 
-    /// Waits until the bus has ended by itself.
+    /// Waits until the bus has ended by itself, and all that it handed on is noted.
     pub(super) async fn ended(&self) {
-        eventually("the bus ends", async || self.tasks[0].is_finished().then_some(())).await;
+        eventually("the bus ends", async || {
+            (self.tasks[0].is_finished() && self.tasks[2].is_finished()).then_some(())
+        })
+        .await;
     }
 
     /// Ends it at once, as kill -9 does.

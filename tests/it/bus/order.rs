@@ -1,10 +1,11 @@
 //! One order for all, nothing missing, nothing twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use wardbell::domain::EventId;
-use wardbell::ports::Append;
+use wardbell::ports::{Append, Appended, Bus as _};
 
 use super::node::{Node, ROOM, assert_one_order, database, settings};
 use crate::store::conformance::fixtures;
@@ -199,9 +200,39 @@ async fn what_was_published_before_the_end_is_handed_on_and_written() {
         ids.push(nodes[0].emit().await);
     }
     nodes[0].hears_all("its own events", &ids).await;
-    wardbell::ports::Bus::close(&*nodes[0].bus);
+    nodes[0].bus.close();
 
     nodes[0].ended().await;
     assert_eq!(redis.ask(&["XLEN", "wardbell:events"]), "20");
     nodes[1].hears_all("the other's events", &ids).await;
+}
+
+/// Else a client would come back to another node with the later event's offset, and never hear of the earlier one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ends_hands_on_nothing_whose_predecessor_it_lacks() {
+    let (redis, database) = (Redis::start(), database().await);
+    let nodes = three(&redis, &database).await;
+    let events = [Arc::new(fixtures::event(&[ROOM])), Arc::new(fixtures::event(&[ROOM]))];
+    let ids = events.clone().map(|event| event.id);
+    let mut numbers = Vec::new();
+    for event in &events {
+        let append = Append {
+            events: vec![Arc::clone(event)],
+            ..Append::default()
+        };
+        match nodes[0].store.commit(vec![append]).await.unwrap().remove(0) {
+            Appended::Committed(given) => numbers.extend(given),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // The first is another's, who has not written it to the stream yet.
+    let own = vec![(numbers[1], Arc::clone(&events[1]))];
+    nodes[0].bus.publish(own).await.unwrap();
+    nodes[0].bus.close();
+    nodes[0].ended().await;
+
+    let heard = nodes[0].ids();
+    assert!(heard.is_empty() || heard == ids, "{heard:?}");
+    nodes[2].hears_all("both", &ids).await;
 }
