@@ -104,11 +104,13 @@ async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
 }
 
 fn log_filter(config: &Config) -> String {
+    // What these say of a lost connection, once for each, the store says once for all. Whoever names them hears them.
+    let quiet = "tokio_postgres=warn,deadpool=error";
     let level = &config.log.level;
     if config.socket.log_events {
-        format!("{level},wardbell::socket=debug,socketioxide=debug,engineioxide=debug")
+        format!("{quiet},{level},wardbell::socket=debug,socketioxide=debug,engineioxide=debug")
     } else {
-        level.clone()
+        format!("{quiet},{level}")
     }
 }
 
@@ -240,7 +242,7 @@ mod tests {
 
         assert_eq!(
             filter,
-            "warn,wardbell::socket=debug,socketioxide=debug,engineioxide=debug"
+            "tokio_postgres=warn,deadpool=error,warn,wardbell::socket=debug,socketioxide=debug,engineioxide=debug"
         );
     }
 }

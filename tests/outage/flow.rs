@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -15,7 +15,7 @@ use super::report::Row;
 use crate::interop::{Library, Options, Stock};
 use crate::support::people::SECRET;
 use crate::support::process::Setup;
-use crate::support::{Rest, Transport, service};
+use crate::support::{Answer, Rest, Transport, service};
 
 /// The patient whom all alerts are about.
 pub(super) const PATIENT: &str = "P-1";
@@ -38,72 +38,128 @@ pub(super) fn backend(addr: SocketAddr) -> Rest {
         .keeping_connections()
 }
 
-/// Posts alerts from several backends until it is told to stop, and notes which were accepted.
+/// Posts alerts from several backends until it is told to stop, and notes what became of each.
 pub(super) struct Sender {
     is_stopped: Arc<AtomicBool>,
-    accepted: Arc<Mutex<Vec<String>>>,
+    sent: Arc<Mutex<Sent>>,
     posting: JoinSet<()>,
+}
+
+/// What became of the alerts that were posted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent {
+    /// How many there were.
+    pub(super) posted: usize,
+    /// The ids of those that were answered with a 2xx.
+    pub(super) accepted: Vec<String>,
+    /// How many of those are kept on a node's own disk only.
+    pub(super) spooled: usize,
+    /// How many answers were 503: nothing was promised.
+    pub(super) refused: usize,
+    /// The slowest answer.
+    pub(super) slowest: Duration,
+    /// Answers that no backend should get.
+    pub(super) surprises: Vec<String>,
 }
 
 impl Sender {
     /// So many backends, each of which posts an alert every `pause` and waits for its answer first.
     pub(super) fn start(addr: SocketAddr, backends: usize, pause: Duration) -> Self {
+        Self::to_each_of(&[addr], backends, pause)
+    }
+
+    /// The same, to several nodes in turn. Where one does not answer, the alert is posted to the next, under the same key.
+    pub(super) fn to_each_of(addrs: &[SocketAddr], backends: usize, pause: Duration) -> Self {
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let sent = Arc::new(Mutex::new(Sent::default()));
         let mut posting = JoinSet::new();
-        for _ in 0..backends {
-            let (rest, is_stopped, accepted) = (backend(addr), is_stopped.clone(), accepted.clone());
+        for number in 0..backends {
+            let mut nodes: Vec<Rest> = addrs.iter().map(|addr| backend(*addr)).collect();
+            nodes.rotate_left(number % addrs.len());
+            let (is_stopped, sent) = (is_stopped.clone(), sent.clone());
             posting.spawn(async move {
                 let mut beat = tokio::time::interval(pause);
                 beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 while !is_stopped.load(Ordering::Relaxed) {
                     beat.tick().await;
-                    if let Some(id) = post(&rest, "flowing").await {
-                        accepted.lock().await.push(id);
-                    }
+                    raise(&nodes, &sent).await;
+                    nodes.rotate_left(1);
                 }
             });
         }
         Self {
             is_stopped,
-            accepted,
+            sent,
             posting,
         }
     }
 
     /// Waits until so many more were accepted; how many it were then.
     pub(super) async fn until_accepted(&self, more: usize) -> usize {
-        let before = self.accepted.lock().await.len();
+        let before = self.sent.lock().await.accepted.len();
         let wanted = before + more;
         let waiting = async {
-            while self.accepted.lock().await.len() < wanted {
+            while self.sent.lock().await.accepted.len() < wanted {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let outcome = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(outcome.is_ok(), "{more} alerts were not accepted within {PATIENCE:?}");
-        self.accepted.lock().await.len() - before
+        self.sent.lock().await.accepted.len() - before
     }
 
-    /// Stops and answers the ids of the alerts that were answered with a 2xx.
-    pub(super) async fn stop(mut self) -> Vec<String> {
+    /// Stops and answers what became of the alerts.
+    pub(super) async fn stop(mut self) -> Sent {
         self.is_stopped.store(true, Ordering::Relaxed);
         while let Some(ended) = self.posting.join_next().await {
             ended.unwrap();
         }
-        std::mem::take(&mut *self.accepted.lock().await)
+        std::mem::take(&mut *self.sent.lock().await)
     }
 }
 
-/// Posts one alert that no limiter holds back: its id, if it was accepted. That a server which is down or full accepts
-/// nothing is no failure of the sender's.
-pub(super) async fn post(rest: &Rest, message: &str) -> Option<String> {
+/// Posts an alert to the first of these nodes that answers.
+async fn raise(nodes: &[Rest], sent: &Mutex<Sent>) {
+    sent.lock().await.posted += 1;
+    let key = uuid::Uuid::new_v4().to_string();
+    for node in nodes {
+        let begun = Instant::now();
+        let answer = try_to_post(&node.clone().header("idempotency-key", &key), "flowing").await;
+        let mut sent = sent.lock().await;
+        sent.slowest = sent.slowest.max(begun.elapsed());
+        match answer {
+            // A node that is gone answers nothing.
+            Ok(None) => continue,
+            Ok(Some(answer)) if answer.status.is_success() => {
+                let raised = answer.json();
+                sent.spooled += usize::from(raised["durable"] == "spooled");
+                sent.accepted.push(raised["alert_id"].as_str().unwrap().to_owned());
+            }
+            Ok(Some(answer)) if answer.status == 503 => sent.refused += 1,
+            Ok(Some(answer)) => sent.surprises.push(format!("{}: {}", answer.status, answer.text)),
+            Err(Hung) => sent.surprises.push("no answer and no end".to_owned()),
+        }
+        return;
+    }
+}
+
+/// There was no answer in ten seconds, and no end either.
+struct Hung;
+
+/// Posts one alert that no limiter holds back. `None`: nobody is there.
+async fn try_to_post(rest: &Rest, message: &str) -> Result<Option<Answer>, Hung> {
     let body = json!({"patient_id": PATIENT, "alert_type": "critical", "alert_data": {"message": message}}).to_string();
     let posting = rest.attempt(reqwest::Method::POST, "/api/alerts/patient", Some(body));
-    let answer = tokio::time::timeout(Duration::from_secs(10), posting)
-        .await
-        .ok()?
-        .ok()?;
+    match tokio::time::timeout(Duration::from_secs(10), posting).await {
+        Ok(answered) => Ok(answered.ok()),
+        Err(_) => Err(Hung),
+    }
+}
+
+/// Posts one alert: its id, if it was accepted. That a server which is down or full accepts nothing is no failure of the
+/// sender's.
+pub(super) async fn post(rest: &Rest, message: &str) -> Option<String> {
+    let answer = try_to_post(rest, message).await.ok()??;
     answer
         .status
         .is_success()
@@ -126,6 +182,9 @@ struct Heard {
     out_of_order: usize,
     connects: usize,
     recovered: usize,
+    /// When the last one came, and the longest time between two.
+    last_at: Option<Instant>,
+    longest_gap: Duration,
     /// Anything that no client should see, such as a failed recovery.
     surprises: Vec<Value>,
 }
@@ -187,24 +246,27 @@ impl Counter {
     }
 
     /// What became of the alerts with these ids, of which the last has been heard.
-    pub(super) async fn row(&self, outage: &str, sent: &[String]) -> Row {
+    pub(super) async fn row(&self, outage: &str, sent: &Sent) -> Row {
         let heard = self.heard.lock().await;
         assert!(heard.surprises.is_empty(), "{}: {:?}", self.name, heard.surprises);
         let mut times: HashMap<&str, usize> = HashMap::new();
         for id in &heard.order {
             *times.entry(id).or_default() += 1;
         }
-        let received = sent.iter().filter(|id| times.contains_key(id.as_str())).count();
+        let received = sent.accepted.iter().filter(|id| times.contains_key(id.as_str()));
+        let received = received.count();
         Row {
             outage: outage.to_owned(),
             client: self.name.clone(),
-            sent: sent.len(),
+            posted: sent.posted,
+            accepted: sent.accepted.len(),
             received,
-            missed: sent.len() - received,
+            missed: sent.accepted.len() - received,
             duplicates: times.values().map(|times| times - 1).sum(),
             out_of_order: heard.out_of_order,
             reconnects: heard.connects - 1,
             recovered: heard.recovered,
+            longest_gap: heard.longest_gap,
         }
     }
 }
@@ -231,6 +293,10 @@ async fn listen(mut client: Stock, heard: Arc<Mutex<Heard>>) {
                     heard.out_of_order += 1;
                 }
                 heard.last_position = position;
+                let now = Instant::now();
+                if let Some(before) = heard.last_at.replace(now) {
+                    heard.longest_gap = heard.longest_gap.max(now - before);
+                }
                 heard.order.push(id);
             }
             Some("connect") => {
@@ -284,18 +350,21 @@ fn next_page(link: &str) -> Option<String> {
 }
 
 /// Ends the flow with a last alert, waits until every client has heard it, and checks what each has heard.
-pub(super) async fn settle(outage: &str, addr: SocketAddr, sender: Sender, counters: &[Counter]) {
+pub(super) async fn settle(outage: &str, addr: SocketAddr, sender: Sender, counters: &[Counter]) -> Sent {
     let mut sent = sender.stop().await;
     let rest = backend(addr);
     let last = post(&rest, "last").await.expect("the server accepts alerts again");
-    sent.push(last.clone());
+    sent.posted += 1;
+    sent.accepted.push(last.clone());
     let history = history(&rest).await;
 
     for counter in counters {
         counter.until_heard(&last).await;
         counter.row(outage, &sent).await.check();
     }
-    for id in &sent {
+    for id in &sent.accepted {
         assert!(history.contains(id), "{id} was accepted and is not in the history");
     }
+    assert!(sent.surprises.is_empty(), "{:?}", sent.surprises);
+    sent
 }

@@ -9,7 +9,13 @@ mod disk;
 mod flow;
 mod link;
 mod network;
+mod nodes;
 mod report;
+
+/// How long a part of several nodes stays away.
+pub(crate) fn outage() -> std::time::Duration {
+    std::time::Duration::from_secs(if is_soak() { 60 } else { 8 })
+}
 
 /// Whether the outages that take minutes shall run.
 pub(crate) fn is_soak() -> bool {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// One client through one outage.
 #[derive(Clone, Debug, Default)]
@@ -11,8 +12,10 @@ pub(super) struct Row {
     pub(super) outage: String,
     /// Who it happened to.
     pub(super) client: String,
-    /// Alerts that were answered with a 2xx.
-    pub(super) sent: usize,
+    /// Alerts that backends tried to raise.
+    pub(super) posted: usize,
+    /// Those that were answered with a 2xx.
+    pub(super) accepted: usize,
     /// Different ones of those that arrived.
     pub(super) received: usize,
     /// Those that never did.
@@ -25,6 +28,8 @@ pub(super) struct Row {
     pub(super) reconnects: usize,
     /// How often it had its session back.
     pub(super) recovered: usize,
+    /// The longest time without an alert, while alerts were being raised all the time.
+    pub(super) longest_gap: Duration,
 }
 
 impl Row {
@@ -33,16 +38,19 @@ impl Row {
         let Self {
             outage,
             client,
-            sent,
+            posted,
+            accepted,
             received,
             missed,
             duplicates,
             out_of_order,
             reconnects,
             recovered,
+            longest_gap,
         } = &self;
+        let gap = longest_gap.as_secs_f64();
         let line = format!(
-            "| {outage} | {client} | {sent} | {received} | {missed} | {duplicates} | {out_of_order} | {reconnects} | {recovered} |\n"
+            "| {outage} | {client} | {posted} | {accepted} | {received} | {missed} | {duplicates} | {out_of_order} | {reconnects} | {recovered} | {gap:.2} |\n"
         );
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/outage.md");
         // One write a line: tests of several threads share the file.
@@ -54,7 +62,7 @@ impl Row {
             .write_all(line.as_bytes())
             .unwrap();
         eprint!("{line}");
-        assert!(*sent > 0, "{self:?}");
+        assert!(*accepted > 0, "{self:?}");
         assert_eq!((*missed, *duplicates, *out_of_order), (0, 0, 0), "{self:?}");
     }
 }
