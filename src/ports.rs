@@ -417,6 +417,30 @@ pub trait SessionStore: Send + Sync {
     async fn session(&self, pid: &str) -> Result<Option<Session>, StoreError>;
 }
 
+/// What has become of a session, for a copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Which session.
+    pub pid: String,
+    /// Who says so: the socket that holds it, or held it until just now. No other on any node has this number.
+    pub holder: u128,
+    /// Whether it has just taken the session up. Otherwise it counts only if nobody else has since: the socket that a client
+    /// has left behind on another node may be late to notice.
+    pub takes_up: bool,
+    /// What it is; `None`: it is over.
+    pub session: Option<Session>,
+}
+
+/// Keeps copies of sessions outside of the store, for about an hour: a client that comes back while the store cannot be
+/// asked is given back what it had, at whichever node.
+#[async_trait]
+pub trait SessionCopies: Send + Sync {
+    /// Writes copies, of those who hold the sessions.
+    async fn keep(&self, copies: &[Copied]) -> Result<(), BusError>;
+    /// The copy of the session with this private id.
+    async fn copy(&self, pid: &str) -> Result<Option<Session>, BusError>;
+}
+
 /// One store that does all three, as both databases do.
 pub trait Store: EventStore + StateStore + SessionStore {}
 impl<T: EventStore + StateStore + SessionStore> Store for T {}

@@ -13,12 +13,13 @@ use anyhow::Context as _;
 use secrecy::SecretString;
 
 use super::settings;
+use crate::bus::copies::LocalCopies;
 use crate::bus::local::LocalBus;
-use crate::bus::redis::{self, RedisBus, RedisTasks, Sole};
+use crate::bus::redis::{self, RedisBus, RedisCopies, RedisTasks, Sole};
 use crate::clock::Clock;
 use crate::config::{Config, Database};
 use crate::domain::Position;
-use crate::ports::{Bus, EventStore as _, Store};
+use crate::ports::{Bus, EventStore as _, SessionCopies, Store};
 use crate::store::postgres::{Nodes, PostgresStore};
 use crate::store::spool::SpoolingStore;
 use crate::store::sqlite::{self, SqliteStore};
@@ -28,6 +29,8 @@ use crate::telemetry::Metrics;
 pub(super) struct Backbone {
     pub(super) store: Arc<dyn Store>,
     pub(super) bus: Arc<dyn Bus>,
+    /// Of the sessions, where the store may be away while this node serves.
+    pub(super) copies: Option<Arc<dyn SessionCopies>>,
     pub(super) others: Others,
 }
 
@@ -56,6 +59,7 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>, metrics: &Metr
             Ok(Backbone {
                 store: Arc::new(store),
                 bus: Arc::new(LocalBus::new()),
+                copies: None,
                 others,
             })
         }
@@ -69,6 +73,7 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>, metrics: &Metr
                     Backbone {
                         store: Arc::new(store),
                         bus: Arc::new(LocalBus::after(last)),
+                        copies: Some(Arc::new(LocalCopies::new())),
                         others: Others::None,
                     }
                 }
@@ -78,6 +83,7 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>, metrics: &Metr
                     Backbone {
                         store,
                         bus: Arc::new(bus),
+                        copies: Some(Arc::new(RedisCopies::new(redis.clone()))),
                         others: Others::Welcome(redis, tasks),
                     }
                 }

@@ -21,7 +21,7 @@ use crate::config::{self, Config};
 use crate::domain::Room;
 use crate::domain::access::Identity;
 use crate::emitter::{Emitter, EmitterTask};
-use crate::ports::{Bus, Connections, Store, StoreError};
+use crate::ports::{Bus, Connections, SessionCopies, Store, StoreError};
 use crate::service::{PredictionWorker, Rooms, Services};
 use crate::shutdown::{Ending, Readiness, Shutdown};
 use crate::telemetry::Metrics;
@@ -37,6 +37,7 @@ pub struct App {
     metrics: Metrics,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
+    copies: Option<Arc<dyn SessionCopies>>,
     others: Others,
     authenticator: Arc<Authenticator>,
     services: Services,
@@ -52,7 +53,12 @@ impl App {
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let authenticator = Authenticator::new(settings::auth(&config.auth)).context("cannot verify tokens")?;
-        let Backbone { store, bus, others } = backbone::open(&config, &clock, &metrics).await?;
+        let Backbone {
+            store,
+            bus,
+            copies,
+            others,
+        } = backbone::open(&config, &clock, &metrics).await?;
         let (handle, emitter) = Emitter::new(store.clone(), bus.clone(), clock.clone(), metrics.clone());
         let (services, predictions) = Services::new(
             store.clone(),
@@ -68,6 +74,7 @@ impl App {
             metrics,
             store,
             bus,
+            copies,
             others,
             authenticator,
             services,
@@ -87,6 +94,7 @@ impl App {
             metrics,
             store,
             bus,
+            copies,
             others,
             authenticator,
             services,
@@ -97,6 +105,7 @@ impl App {
             access: Arc::new(services.rooms.clone()),
             store: store.clone(),
             bus: bus.clone(),
+            copies,
             authenticator: authenticator.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),

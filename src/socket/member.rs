@@ -334,19 +334,22 @@ impl Member {
     }
 
     /// Its session as it should be kept.
-    fn session(&self, now: Timestamp) -> Option<Session> {
+    pub(super) fn session(&self, now: Timestamp) -> Option<Session> {
         let state = lock(&self.state);
         if state.is_over {
             return None;
         }
-        let OpenSession { pid, began_at } = state.session.clone()?;
-        Some(Session {
-            pid,
+        state.session.as_ref().map(|open| self.session_of(open, &state, now))
+    }
+
+    fn session_of(&self, open: &OpenSession, state: &State, now: Timestamp) -> Session {
+        Session {
+            pid: open.pid.clone(),
             owner: self.owner,
-            began_at,
+            began_at: open.began_at,
             rooms: state.positions(),
             seen_at: now,
-        })
+        }
     }
 
     /// Writes its session anew, in the order of its other changes.
@@ -391,6 +394,13 @@ impl Member {
         }
         state.is_over = true;
         self.over.cancel();
+        let copies = &self.hub.sessions.copies;
+        if let Some(open) = state.session.as_ref().filter(|_| copies.are_kept()) {
+            match ending {
+                Ending::Lost => copies.note_left(self, self.session_of(open, &state, self.hub.clock.now())),
+                Ending::Goodbye => copies.note_over(self, &open.pid),
+            }
+        }
         for (room, joined) in std::mem::take(&mut state.rooms) {
             self.hub
                 .rooms

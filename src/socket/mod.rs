@@ -34,7 +34,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::Room;
 use crate::domain::access::Identity;
-use crate::ports::{Bus, Connections, Positioned, SocketStatus, Store, StoreError};
+use crate::ports::{Bus, Connections, Positioned, SessionCopies, SocketStatus, Store, StoreError};
 use crate::telemetry::Metrics;
 use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
 use handshake::Rejection;
@@ -131,6 +131,8 @@ pub struct Deps {
     pub store: Arc<dyn Store>,
     /// What was published and is not in the store yet.
     pub bus: Arc<dyn Bus>,
+    /// Copies of the sessions, for when the store cannot be asked; `None` where it always can.
+    pub copies: Option<Arc<dyn SessionCopies>>,
     /// Who is it?
     pub authenticator: Arc<Authenticator>,
     /// What time is it?
@@ -258,6 +260,8 @@ impl SocketServer {
         let mut others = tokio::task::JoinSet::new(); // aborted when this ends
         let hub = Arc::clone(&self.hub);
         others.spawn(async move { hub.sessions.run(&*hub.store).await });
+        let hub = Arc::clone(&self.hub);
+        others.spawn(async move { hub.sessions.copies.run(&hub).await });
         let hub = Arc::clone(&self.hub);
         others.spawn(async move { sweep(&hub).await });
         let (hub, io) = (Arc::clone(&self.hub), self.io.clone());

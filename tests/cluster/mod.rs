@@ -2,4 +2,5 @@
 
 mod events;
 pub(crate) mod nodes;
+mod recovery;
 mod refusals;

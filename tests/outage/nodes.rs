@@ -20,7 +20,7 @@ struct Ward {
     counters: Vec<Counter>,
     sender: Sender,
     /// What stands between each client and the nodes.
-    _fronts: Vec<Proxy>,
+    fronts: Vec<Proxy>,
 }
 
 impl Ward {
@@ -40,7 +40,7 @@ impl Ward {
             cluster,
             counters,
             sender,
-            _fronts: fronts,
+            fronts,
         }
     }
 
@@ -59,6 +59,14 @@ impl Ward {
             })
             .await;
         }
+    }
+
+    /// Has the clients of the first node lose their connections and come back to the second.
+    async fn change_over(&self) {
+        for front in &self.fronts[..3] {
+            front.go_on_to_the_next();
+        }
+        self.sender.until_accepted(50).await;
     }
 
     async fn until_whole(&self) {
@@ -86,12 +94,16 @@ async fn redis_is_killed(redis: Redis, comes_back: &str) {
 
     redis.kill();
     ward.until_told(&[0, 1, 2], "bus", "down", "wardbell_bus_up 0").await;
+    ward.change_over().await;
     tokio::time::sleep(outage()).await;
     tokio::task::spawn_blocking(move || redis.restart()).await.unwrap();
     ward.until_whole().await;
 
     let sent = ward
-        .close(&format!("Redis killed {} s, back {comes_back}", outage().as_secs()))
+        .close(&format!(
+            "Redis killed {} s, back {comes_back}, clients change nodes",
+            outage().as_secs()
+        ))
         .await;
     assert_eq!((sent.spooled, sent.refused), (0, 0), "posts do not depend on Redis");
 }
@@ -133,12 +145,19 @@ async fn postgresql_is_killed_and_nobody_misses_an_alert() {
     ward.cluster.database.kill();
     ward.until_told(&[0, 1, 2], "store", "spooling", "wardbell_store_up 0")
         .await;
+    ward.change_over().await;
     tokio::time::sleep(outage()).await;
+    ward.change_over().await;
     let database = Arc::clone(&ward.cluster.database);
     tokio::task::spawn_blocking(move || database.restart()).await.unwrap();
     ward.until_whole().await;
 
-    let sent = ward.close(&format!("PostgreSQL killed {} s", outage().as_secs())).await;
+    let sent = ward
+        .close(&format!(
+            "PostgreSQL killed {} s, clients change nodes",
+            outage().as_secs()
+        ))
+        .await;
     assert!(sent.spooled > 0, "alerts were accepted meanwhile");
 }
 

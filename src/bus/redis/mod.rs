@@ -19,6 +19,7 @@
 //!
 //! It refuses to know what an event means, and who is connected.
 
+mod copies;
 mod entry;
 mod feed;
 mod health;
@@ -49,6 +50,7 @@ use crate::domain::{Event, EventId, Position, RoomName};
 use crate::ports::{Bus, BusError, EventStore, Positioned, SPOOLED};
 use crate::telemetry::Metrics;
 
+pub use self::copies::RedisCopies;
 pub use self::presence::Presence;
 pub use self::server::{InvalidServer, LinkError, Server};
 pub use self::sole::{NotSole, Sole};

@@ -18,6 +18,7 @@
 //! as always; of each it first gets what was published after that event, then `room_joined`, then what happens. It keeps the
 //! account of what it has: when it is cut off half way, it comes back with a later `lastEventId` and joins again.
 
+mod copies;
 mod recent;
 mod replay;
 mod sessions;
@@ -103,6 +104,7 @@ pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, aut
                 if let Some(before) = hub.sessions.hold(&session.pid, &member) {
                     before.replaced();
                 }
+                hub.sessions.copies.note_taken_up(&session.pid);
                 drop(member.rewrite_session(hub.clock.now()));
                 count(hub, "recovered");
                 return Beginning { member, gap: None };
@@ -149,12 +151,19 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, owner: [u8; 32], is_promised: boo
             rooms: BTreeMap::new(),
             seen_at: hub.clock.now(),
         };
-        let is_kept = hub.sessions.save(Some(SessionChange::Open(session))).wait().await;
+        let is_stored = hub
+            .sessions
+            .save(Some(SessionChange::Open(session.clone())))
+            .wait()
+            .await;
+        // A store that is away gets it when it is back, from whoever holds it then.
+        let is_kept = is_stored || hub.sessions.copies.keep(&card.conn, &session).await;
         if is_kept && card.conn.give_pid(pid.clone()) {
             card.form = Form::Positioned;
             let member = Member::new(Arc::clone(hub), card, owner);
             member.open_session(pid.clone(), began_at);
             hub.sessions.hold(&pid, &member);
+            hub.sessions.copies.note_taken_up(&pid);
             return member;
         }
     }
@@ -177,15 +186,7 @@ async fn session_for(
         // Its last join may still be on its way to the store.
         hub.sessions.settled().await;
     }
-    let mut session = hub
-        .store
-        .session(pid)
-        .await?
-        .filter(|session| session.owner == *owner)
-        .ok_or(Denied::Refused)?;
-    if !hub.sessions.is_trusted(pid) {
-        return Err(Denied::Refused);
-    }
+    let mut session = kept_session(hub, pid, owner).await?;
     let offset: Option<Position> = match offset {
         None => None,
         Some(Value::String(offset)) => Some(offset.parse().or(Err(Denied::Refused))?),
@@ -204,13 +205,26 @@ async fn session_for(
     let mut rooms = BTreeMap::new();
     for (name, at) in session.rooms {
         // A room that is no room any more is none that anybody may be in.
-        if let Ok(room) = name.as_str().parse::<Room>()
-            && hub.access.may_join(identity, &room).await?
-        {
+        let Ok(room) = name.as_str().parse::<Room>() else {
+            continue;
+        };
+        let may_join = match hub.access.may_join(identity, &room).await {
+            // It was let in when that could be found out, and has not left since.
+            Err(StoreError::Unavailable(_)) => true,
+            answer => answer?,
+        };
+        if may_join {
             rooms.insert(name, offset.map_or(at, |offset| offset.max(at)));
         }
     }
-    let horizon = hub.store.horizon().await?;
+    let in_memory = hub.recent.reaches_back_to();
+    let is_beyond_memory = rooms.values().any(|owed_after| *owed_after < in_memory);
+    // What is in memory needs no store, which may be away.
+    let horizon = if is_beyond_memory {
+        hub.store.horizon().await?
+    } else {
+        Position::START
+    };
     if rooms.values().any(|owed_after| *owed_after < horizon) {
         // Before it was last seen it may have been deaf for as long as a heartbeat takes to find out.
         let deaf = hub.settings.ping_interval + hub.settings.ping_timeout;
@@ -218,6 +232,30 @@ async fn session_for(
     }
     session.rooms = rooms;
     Ok(session)
+}
+
+/// The session as it is kept: in the store, beside it, or in both. What only one of them knows counts, as far back as either
+/// says that it is owed: a change may have reached one of them alone.
+async fn kept_session(hub: &Hub, pid: &str, owner: &[u8; 32]) -> Result<Session, Denied> {
+    let (stored, copy) = tokio::join!(hub.store.session(pid), hub.sessions.copies.copy(pid));
+    let copy = copy.filter(|session| session.owner == *owner);
+    let stored = match stored {
+        Ok(stored) => stored.filter(|session| session.owner == *owner && hub.sessions.is_trusted(pid)),
+        Err(StoreError::Unavailable(_) | StoreError::Uncertain(_)) if copy.is_some() => None,
+        Err(error) => return Err(error.into()),
+    };
+    match (stored, copy) {
+        (Some(mut session), Some(copy)) => {
+            for (room, at) in copy.rooms {
+                let owed_after = session.rooms.entry(room).or_insert(at);
+                *owed_after = at.min(*owed_after);
+            }
+            session.seen_at = session.seen_at.max(copy.seen_at);
+            Ok(session)
+        }
+        (Some(session), None) | (None, Some(session)) => Ok(session),
+        (None, None) => Err(Denied::Refused),
+    }
 }
 
 /// The position of the event that a client knows last. `Err`: it cannot be told what came after; since when, if the id says.
@@ -311,7 +349,11 @@ impl Upkeep {
         for (pid, holder) in hub.sessions.behind() {
             let written = match holder {
                 Some(member) => member.rewrite_session(hub.clock.now()),
-                None => hub.sessions.save(Some(SessionChange::Forget { pid })),
+                None => match hub.sessions.copies.copy(&pid).await {
+                    // Whoever held it has gone, perhaps to another node, which has written this.
+                    Some(session) => hub.sessions.save(Some(SessionChange::Open(session))),
+                    None => hub.sessions.save(Some(SessionChange::Forget { pid })),
+                },
             };
             if !written.wait().await {
                 break; // the store is still down

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ports::{SessionChange, SessionStore};
+use super::copies::Copies;
+use crate::ports::{SessionChange, SessionCopies, SessionStore};
 use crate::socket::lock;
 use crate::socket::member::Member;
 
@@ -24,6 +25,8 @@ pub(in crate::socket) struct Sessions {
     holders: Mutex<HashMap<String, Weak<Member>>>,
     /// Sessions of which a change could not be committed: they cannot be trusted until they are written anew.
     behind: Mutex<HashSet<String>>,
+    /// What is known of them beside the store.
+    pub(in crate::socket) copies: Copies,
 }
 
 struct Write {
@@ -51,7 +54,7 @@ impl Committed {
 }
 
 impl Sessions {
-    pub(in crate::socket) fn new() -> Self {
+    pub(in crate::socket) fn new(copies: Option<Arc<dyn SessionCopies>>) -> Self {
         // Each socket has at most a handful of changes waiting: it waits for one before it makes the next.
         let (queue, writes) = mpsc::unbounded_channel();
         Self {
@@ -59,16 +62,19 @@ impl Sessions {
             writes: Mutex::new(Some(writes)),
             holders: Mutex::default(),
             behind: Mutex::default(),
+            copies: Copies::new(copies),
         }
     }
 
     /// Has a change written after all that were handed over before.
     pub(in crate::socket) fn save(&self, change: Option<SessionChange>) -> Committed {
-        if change.is_none() {
-            Committed::nothing()
-        } else {
-            self.write(change)
+        match &change {
+            None => return Committed::nothing(),
+            // Whoever leaves or says goodbye has that noted with what it had.
+            Some(SessionChange::Forget { .. } | SessionChange::Seen { .. }) => {}
+            Some(changed) => self.copies.note_changed(pid_of(changed)),
         }
+        self.write(change)
     }
 
     /// Waits until everything that was handed over before is written, or given up.

@@ -14,6 +14,7 @@ pub(crate) struct Proxy {
     addr: SocketAddr,
     /// Each change ends the connections of before. Whether new ones are let through.
     is_open: watch::Sender<bool>,
+    targets: Arc<Targets>,
     accepting: JoinHandle<()>,
 }
 
@@ -33,10 +34,11 @@ impl Proxy {
             all: targets,
             chosen: AtomicUsize::new(0),
         });
-        let accepting = tokio::spawn(accept(listener, targets, watched));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&targets), watched));
         Self {
             addr,
             is_open,
+            targets,
             accepting,
         }
     }
@@ -49,6 +51,15 @@ impl Proxy {
     /// Ends all connections at once, with no goodbye in their protocol, and refuses new ones until [`restore`](Self::restore).
     pub(crate) fn cut(&self) {
         self.is_open.send_replace(false);
+    }
+
+    /// Ends all connections at once, and has those that follow go to the next server.
+    pub(crate) fn go_on_to_the_next(&self) {
+        let chosen = self.targets.chosen.load(Ordering::Relaxed);
+        let next = (chosen + 1) % self.targets.all.len();
+        self.targets.chosen.store(next, Ordering::Relaxed);
+        self.cut();
+        self.restore();
     }
 
     /// Lets connections through again.
