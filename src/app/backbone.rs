@@ -39,9 +39,9 @@ pub(super) enum Others {
     /// Nobody else works on its store, and there is no Redis.
     None,
     /// Nobody else may use its Redis as a node; what says so.
-    Refused(Sole),
+    Refused(Box<Sole>),
     /// They share store and Redis; the tasks that carry events between them.
-    Welcome(redis::Settings, RedisTasks),
+    Welcome(Box<redis::Settings>, Box<RedisTasks>),
 }
 
 /// Opens the store and makes the bus that suits it.
@@ -54,7 +54,7 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>, metrics: &Metr
             let store = opened.context("cannot open the store")?;
             let others = match redis {
                 None => Others::None,
-                Some(redis) => Others::Refused(Sole::claim(redis, file).await?),
+                Some(redis) => Others::Refused(Box::new(Sole::claim(redis, file).await?)),
             };
             Ok(Backbone {
                 store: Arc::new(store),
@@ -84,7 +84,7 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>, metrics: &Metr
                         store,
                         bus: Arc::new(bus),
                         copies: Some(Arc::new(RedisCopies::new(redis.clone()))),
-                        others: Others::Welcome(redis, tasks),
+                        others: Others::Welcome(Box::new(redis), Box::new(tasks)),
                     }
                 }
             })

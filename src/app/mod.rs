@@ -203,7 +203,7 @@ fn join_others(others: Others, sockets: &socket::SocketServer, shutdown: &Shutdo
         Others::Welcome(redis, tasks) => {
             // Ends with the bus, after the emitter.
             shutdown.supervise("bus", async move {
-                tasks.run().await;
+                Box::pin(tasks.run()).await;
                 Ok::<_, Infallible>(())
             });
             let presence = Arc::new(Presence::new(redis.server, &redis.prefix, here));

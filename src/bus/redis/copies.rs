@@ -11,10 +11,9 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use redis::Cmd;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::Settings;
 use super::server::{Link, LinkError};
+use super::{Settings, digest};
 use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::{BusError, Copied, Session, SessionCopies};
 
@@ -88,9 +87,7 @@ impl RedisCopies {
     }
 
     fn key(&self, pid: &str) -> String {
-        let digest = Sha256::digest(pid);
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}:session:{hex}", self.settings.prefix)
+        format!("{}:session:{}", self.settings.prefix, digest(pid.as_bytes()))
     }
 
     fn command(&self, copied: &Copied) -> Cmd {

@@ -36,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -322,6 +323,13 @@ impl Drop for RedisBus {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// What stands in a key for something that nobody shall read there: 128 bits of its SHA-256, in hex.
+fn digest(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let head = digest.first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(head))
 }
 
 fn closed() -> BusError {

@@ -7,12 +7,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Settings;
 use super::server::{Link, LinkError};
+use super::{Settings, digest};
 
 /// How long a claim lasts that is not renewed.
 const LASTS: Duration = Duration::from_secs(15);
@@ -145,12 +144,7 @@ impl Sole {
 fn name(database: &Path) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let file = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let digest = Sha256::new()
-        .chain_update(host)
-        .chain_update([0])
-        .chain_update(file.as_os_str().as_encoded_bytes())
-        .finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest(&[host.as_bytes(), &[0], file.as_os_str().as_encoded_bytes()].concat())
 }
 
 async fn timely<T>(asked: impl Future<Output = redis::RedisResult<T>>) -> Result<T, LinkError> {
