@@ -110,6 +110,7 @@ pub fn redis(redis: &config::Redis) -> Result<Option<redis::Settings>, InvalidSe
 pub(super) fn socket(config: &config::Config) -> socket::Settings {
     let socket = &config.socket;
     socket::Settings {
+        node: config.server.node.clone(),
         ping_interval: socket.ping_interval,
         ping_timeout: socket.ping_timeout,
         max_message_bytes: socket.max_message_bytes,

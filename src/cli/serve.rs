@@ -64,7 +64,7 @@ async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
         what: "cannot listen to signals",
         source,
     })?;
-    let (address, mode) = (config.server.address(), config.auth.mode);
+    let (address, mode, node) = (config.server.address(), config.auth.mode, config.server.node.clone());
     let is_human = config.log.format == Format::Human;
     let hint = Hint {
         mode,
@@ -81,6 +81,7 @@ async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
 
     tracing::info!(
         server.address = %address,
+        server.node = node,
         server.version = env!("CARGO_PKG_VERSION"),
         auth.mode = mode.as_str(),
         "listening"

@@ -7,10 +7,15 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::section::{Checks, Section};
 
-/// Where and how long it listens.
+/// The longest name of a node. It stands in every polling request.
+const MAX_NODE: usize = 32;
+
+/// Who it is, where and how long it listens.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
+    /// What this node is called; empty: nothing.
+    pub node: String,
     /// The address to listen on.
     #[serde(deserialize_with = "host")]
     pub host: IpAddr,
@@ -47,7 +52,16 @@ impl Server {
 
 impl Section for Server {
     fn validate(&self) -> Vec<(&'static str, String)> {
+        let is_name = self
+            .node
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         Checks::default()
+            .require(
+                "node",
+                is_name && self.node.len() <= MAX_NODE,
+                "must be at most 32 letters, digits and hyphens",
+            )
             .require(
                 "max_body_bytes",
                 (1024..=64 * 1024 * 1024).contains(&self.max_body_bytes),

@@ -58,7 +58,7 @@ impl Hub {
         Arc::new(Self {
             event_rate: at_least_one(settings.events_per_second),
             event_burst: at_least_one(settings.events_burst),
-            registry: Registry::new(metrics.clone(), settings.max_connections),
+            registry: Registry::new(metrics.clone(), &settings.node, settings.max_connections),
             members: Members::default(),
             rooms: Rooms::new(metrics.clone()),
             sessions: Sessions::new(copies),

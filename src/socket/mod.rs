@@ -59,6 +59,8 @@ const BEGINNING: Duration = Duration::from_secs(10);
 /// How sockets are kept.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The name of this node, with which its Engine.IO session ids begin; empty: it has none. Letters, digits and `-`.
+    pub node: String,
     /// How often the server pings.
     pub ping_interval: Duration,
     /// How long it waits for the answer.
@@ -94,6 +96,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            node: String::new(),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_mins(1),
             max_message_bytes: 1_000_000,

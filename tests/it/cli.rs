@@ -150,6 +150,20 @@ async fn json_logs_are_json_in_every_line() {
 }
 
 #[tokio::test]
+async fn a_server_says_on_start_which_node_it_is() {
+    let server = Setup::new()
+        .set("WARDBELL__SERVER__NODE", "ward-3")
+        .set("LOG_FORMAT", "json")
+        .start()
+        .await;
+
+    let log = server.log();
+    let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let listening = lines.find(|line| line["message"] == "listening").unwrap();
+    assert_eq!(listening["server.node"], "ward-3");
+}
+
+#[tokio::test]
 async fn emit_raises_a_patients_alert() {
     let server = ServerProcess::start().await;
     let port = server.addr().port().to_string();

@@ -260,6 +260,15 @@ fn origins_are_scheme_and_host_and_every_page_only_if_written() {
 }
 
 #[test]
+fn a_node_may_have_a_name() {
+    let name = "Ward-3-of-32-characters-is-taken";
+    assert_eq!(name.len(), 32);
+
+    assert_eq!(load([("WARDBELL__SERVER__NODE", name)]).unwrap().server.node, name);
+    assert_eq!(load([]).unwrap().server.node, "");
+}
+
+#[test]
 fn values_that_make_no_sense_together_are_refused() {
     for (variable, value, key) in [
         ("WARDBELL__RISK__MEDIUM_FROM", "0.7", "risk.high_from"),
@@ -282,6 +291,14 @@ fn values_that_make_no_sense_together_are_refused() {
         ("SOCKET_IO_PING_TIMEOUT", "-1", "socket.ping_timeout"),
         ("PORT", "http", "server.port"),
         ("HOST", "ward.example", "server.host"),
+        ("WARDBELL__SERVER__NODE", "a.b", "server.node"),
+        ("WARDBELL__SERVER__NODE", "ward 3", "server.node"),
+        ("WARDBELL__SERVER__NODE", "\u{fc}ber", "server.node"),
+        (
+            "WARDBELL__SERVER__NODE",
+            "a-name-with-33-characters-is-long",
+            "server.node",
+        ),
         ("LOG_LEVEL", "verbose", "log.level"),
     ] {
         let all = problems(load([(variable, value)]));

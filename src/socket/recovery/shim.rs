@@ -215,8 +215,8 @@ impl Frame {
     }
 }
 
-/// Appends a text message in one frame. CONNECT with a pid is shorter than 64 KiB.
-fn append_text_frame(payload: &[u8], out: &mut Vec<u8>) {
+/// Appends a text message in one frame, as a server writes it. The payload must be shorter than 64 KiB.
+pub fn append_text_frame(payload: &[u8], out: &mut Vec<u8>) {
     out.push(0x81);
     match u8::try_from(payload.len()) {
         Ok(length) if length < 126 => out.push(length),

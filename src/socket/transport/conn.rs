@@ -14,8 +14,9 @@ use futures_util::task::AtomicWaker;
 use socketioxide::socket::Sid;
 use tokio::sync::Notify;
 
-use super::Credentials;
+use super::credentials::Credentials;
 use super::engine::Engine;
+use super::session::{Node, SessionId};
 use crate::socket::lock;
 use crate::telemetry::{Metrics, TransportLabel};
 
@@ -55,6 +56,9 @@ pub(crate) struct Conn {
     registry: Weak<Registry>,
     /// What the handshake was authorised with; later requests of the session must show the same.
     credentials: Credentials,
+    /// What its client calls it.
+    session: SessionId,
+    /// What the library calls it, where requests of it may come.
     sid: OnceLock<Sid>,
     pid: OnceLock<String>,
     has_connected: AtomicBool,
@@ -94,6 +98,17 @@ impl Conn {
     /// CONNECT went by.
     pub(super) fn note_connected(&self) {
         self.has_connected.store(true, Ordering::Release);
+    }
+
+    /// What the library calls it; `None` unless it began as a polling session.
+    pub(super) fn sid(&self) -> Option<Sid> {
+        self.sid.get().copied()
+    }
+
+    /// What its client is told that the session is called.
+    pub(super) fn session_id(&self) -> Option<String> {
+        let registry = self.registry.upgrade()?;
+        Some(registry.node.write(self.session))
     }
 
     pub(super) fn credentials(&self) -> &Credentials {
@@ -209,7 +224,7 @@ impl Conn {
 }
 
 impl std::fmt::Debug for Conn {
-    /// Never the sid, the pid or the credentials.
+    /// Never the ids or the credentials.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Conn")
             .field("id", &self.id)
@@ -236,12 +251,13 @@ impl Drop for ConnGuard {
 /// Every connection of this node.
 pub(crate) struct Registry {
     metrics: Metrics,
+    node: Node,
     next_id: AtomicU64,
     max: usize,
     is_closing: AtomicBool,
     all: Mutex<HashMap<u64, Arc<Conn>>>,
     /// Polling sessions and those that began as one: what a request's `sid` can mean.
-    by_sid: Mutex<HashMap<Sid, Arc<Conn>>>,
+    by_session: Mutex<HashMap<SessionId, Arc<Conn>>>,
     held_up: Mutex<HashMap<u64, Arc<Conn>>>,
     engine: OnceLock<Weak<Engine>>,
     /// Sessions that the library still keeps, ended or not.
@@ -259,14 +275,16 @@ pub(super) enum Refused {
 }
 
 impl Registry {
-    pub(crate) fn new(metrics: Metrics, max: usize) -> Arc<Self> {
+    /// An empty one for the node of this name, with room for `max` connections.
+    pub(crate) fn new(metrics: Metrics, node: &str, max: usize) -> Arc<Self> {
         Arc::new(Self {
             metrics,
+            node: Node::named(node),
             next_id: AtomicU64::new(1),
             max,
             is_closing: AtomicBool::new(false),
             all: Mutex::default(),
-            by_sid: Mutex::default(),
+            by_session: Mutex::default(),
             held_up: Mutex::default(),
             engine: OnceLock::new(),
             sessions: AtomicUsize::new(0),
@@ -285,6 +303,7 @@ impl Registry {
             id,
             registry: Arc::downgrade(self),
             credentials,
+            session: SessionId::random(),
             sid: OnceLock::new(),
             pid: OnceLock::new(),
             has_connected: AtomicBool::new(false),
@@ -311,21 +330,21 @@ impl Registry {
         Ok(ConnGuard { conn })
     }
 
-    /// Makes a polling session known by its sid.
-    pub(super) fn name(&self, conn: &Arc<Conn>, sid: Sid) {
+    /// Lets requests of a polling session find it. `sid` is what the library calls it.
+    pub(super) fn expect_requests(&self, conn: &Arc<Conn>, sid: Sid) {
         if conn.sid.set(sid).is_ok() {
-            lock(&self.by_sid).insert(sid, Arc::clone(conn));
+            lock(&self.by_session).insert(conn.session, Arc::clone(conn));
         }
     }
 
-    pub(super) fn find(&self, sid: Sid) -> Option<Arc<Conn>> {
-        lock(&self.by_sid).get(&sid).cloned()
+    /// The session that a request from outside means.
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Conn>> {
+        let session = self.node.read(id)?;
+        lock(&self.by_session).get(&session).cloned()
     }
 
     fn remove(&self, conn: &Conn) {
-        if let Some(sid) = conn.sid.get() {
-            lock(&self.by_sid).remove(sid);
-        }
+        lock(&self.by_session).remove(&conn.session);
         lock(&self.held_up).remove(&conn.id);
         let mut all = lock(&self.all);
         if all.remove(&conn.id).is_some() {

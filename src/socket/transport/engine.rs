@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response};
+use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use socketioxide::service::SocketIoService;
@@ -44,13 +44,18 @@ impl Engine {
 
     /// Ends a polling session as its client would: with Engine.IO's close packet.
     pub(super) fn end_polling(&self, sid: Sid) {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("/socket.io/?EIO=4&transport=polling&sid={sid}"))
-            .body(Body::from("1"));
-        if let Ok(request) = request {
+        let request = session_uri("polling", sid).map(|uri| Request::post(uri).body(Body::from("1")));
+        if let Some(Ok(request)) = request {
             let engine = Self(self.0.clone());
             drop(tokio::spawn(async move { drop(engine.answer(request).await) }));
         }
     }
+}
+
+/// Where the library expects a session's requests. Nothing that a client wrote stands in it: what the library would read
+/// there, and we would not, cannot make it another session's.
+pub(super) fn session_uri(transport: &str, sid: Sid) -> Option<Uri> {
+    format!("/socket.io/?EIO=4&transport={transport}&sid={sid}")
+        .parse()
+        .ok()
 }

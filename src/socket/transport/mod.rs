@@ -4,14 +4,18 @@
 //! that a client that takes nothing is known and can be cut off, and both are looked at until CONNECT went by (see
 //! [`shim`](super::recovery::shim)). Errors are Engine.IO's own, as Node's server words them.
 //!
-//! The library's Socket.IO id is the Engine.IO session id, and the contract has the server tell it to the client in
-//! `connection_response`; whoever else learns it could poll in the client's place. So ids (96 random bits) are told to nobody
-//! else and never logged, and every later request of a session must show the credentials that its handshake showed. One
-//! exception: a browser cannot send `Authorization` with a websocket, so an upgrade may come without it.
+//! To the library the Engine.IO session id and the Socket.IO id are one, and the contract has the server tell the Socket.IO
+//! id in `connection_response`: whoever learns that could poll in the client's place. So a client is told another id for its
+//! session ([`session`]), and the library's opens nothing from outside: open packets are rewritten on their way out, and the
+//! library is asked for a session under an address that is made here. Ours also names the node, for the proxy in front.
+//! Neither is ever logged, and beside its id every later request of a session must show the credentials that its handshake
+//! showed. One exception: a browser cannot send `Authorization` with a websocket, so an upgrade may come without it.
 
 mod conn;
+mod credentials;
 mod engine;
 mod polling;
+mod session;
 mod websocket;
 
 use std::collections::HashMap;
@@ -26,12 +30,12 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use sha2::{Digest as _, Sha256};
-use socketioxide::socket::Sid;
 
 use conn::{Carrier, Refused};
 pub(super) use conn::{Conn, ConnGuard, Registry};
+use credentials::Credentials;
 pub(super) use engine::Engine;
+use engine::session_uri;
 use websocket::WebsocketIo;
 
 use super::Settings;
@@ -113,15 +117,25 @@ enum Asked {
     Websocket,
 }
 
-/// An Engine.IO request's query.
-#[derive(Debug, PartialEq, Eq)]
-struct Call {
-    asked: Asked,
-    sid: Option<Sid>,
+impl Asked {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Websocket => "websocket",
+        }
+    }
 }
 
-impl Call {
-    fn parse(method: &Method, uri: &Uri, allow_polling: bool, allow_websocket: bool) -> Result<Self, Refusal> {
+/// An Engine.IO request's query.
+#[derive(Debug, PartialEq, Eq)]
+struct Call<'a> {
+    asked: Asked,
+    /// The session that it says it is of. A text that cannot be an id is an unknown session, never a new one.
+    session: Option<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    fn parse(method: &Method, uri: &'a Uri, allow_polling: bool, allow_websocket: bool) -> Result<Self, Refusal> {
         let query = uri.query().unwrap_or_default();
         let parameter = |name: &str| {
             query
@@ -136,20 +150,16 @@ impl Call {
         if parameter("EIO") != Some("4") {
             return Err(Refusal::UnsupportedProtocol);
         }
-        let sid = match parameter("sid") {
-            // An id that cannot be one is an unknown session, never a new one.
-            Some(sid) => Some(sid.parse().or(Err(Refusal::UnknownSession))?),
-            None => None,
-        };
-        match (method, asked, sid) {
-            (&Method::GET, _, _) | (&Method::POST, Asked::Polling, Some(_)) => Ok(Self { asked, sid }),
+        let session = parameter("sid");
+        match (method, asked, session) {
+            (&Method::GET, _, _) | (&Method::POST, Asked::Polling, Some(_)) => Ok(Self { asked, session }),
             (_, _, None) => Err(Refusal::BadHandshakeMethod),
             (_, _, Some(_)) => Err(Refusal::BadRequest),
         }
     }
 }
 
-async fn serve(State(transport): State<Arc<Transport>>, request: Request<Body>) -> Response<Body> {
+async fn serve(State(transport): State<Arc<Transport>>, mut request: Request<Body>) -> Response<Body> {
     let answered = async {
         let Transport {
             allow_polling,
@@ -158,17 +168,20 @@ async fn serve(State(transport): State<Arc<Transport>>, request: Request<Body>) 
         } = *transport;
         let call = Call::parse(request.method(), request.uri(), allow_polling, allow_websocket)?;
         let credentials = Credentials::of(request.headers(), request.uri());
-        let conn = match call.sid {
+        let asked = call.asked;
+        let session = match call.session {
             None => None,
-            Some(sid) => {
-                let conn = transport.registry.find(sid).ok_or(Refusal::UnknownSession)?;
-                if conn.is_over() || !conn.credentials().allow(&credentials, call.asked) {
+            Some(id) => {
+                let conn = transport.registry.find(id).ok_or(Refusal::UnknownSession)?;
+                if conn.is_over() || !conn.credentials().allow(&credentials, asked) {
                     return Err(Refusal::UnknownSession);
                 }
+                let uri = conn.sid().and_then(|sid| session_uri(asked.name(), sid));
+                *request.uri_mut() = uri.ok_or(Refusal::UnknownSession)?;
                 Some(conn)
             }
         };
-        match (call.asked, conn) {
+        match (asked, session) {
             (Asked::Polling, None) => {
                 let guard = transport.registry.open(Carrier::Polling, credentials)?;
                 let kept = kept(&request);
@@ -270,29 +283,6 @@ fn kept(request: &Request<Body>) -> Request<()> {
     kept
 }
 
-/// What a request is authorised with, hashed: how long a comparison takes says nothing about what was hashed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Credentials {
-    authorization: Option<[u8; 32]>,
-    token: Option<[u8; 32]>,
-}
-
-impl Credentials {
-    fn of(headers: &HeaderMap, uri: &Uri) -> Self {
-        let hash = |bytes: &[u8]| -> [u8; 32] { Sha256::digest(bytes).into() };
-        Self {
-            authorization: headers.get(AUTHORIZATION).map(|value| hash(value.as_bytes())),
-            token: query(uri).remove("token").map(|token| hash(token.as_bytes())),
-        }
-    }
-
-    /// Whether a request with `shown` may act for a session whose handshake showed these.
-    fn allow(&self, shown: &Self, asked: Asked) -> bool {
-        let may_lack_header = asked == Asked::Websocket && shown.authorization.is_none();
-        self.token == shown.token && (may_lack_header || self.authorization == shown.authorization)
-    }
-}
-
 /// The query's parameters, decoded. The last of several with one name counts.
 pub(super) fn query(uri: &Uri) -> HashMap<String, String> {
     Query::try_from_uri(uri)
@@ -304,43 +294,47 @@ pub(super) fn query(uri: &Uri) -> HashMap<String, String> {
 mod tests {
     use super::*;
 
-    fn call(method: &str, query: &str) -> Result<Call, Refusal> {
-        Call::parse(
-            &method.parse().unwrap(),
-            &format!("/socket.io/?{query}").parse().unwrap(),
-            true,
-            true,
-        )
+    fn call<'a>(method: &str, uri: &'a Uri) -> Result<Call<'a>, Refusal> {
+        Call::parse(&method.parse().unwrap(), uri, true, true)
+    }
+
+    fn uri(query: &str) -> Uri {
+        format!("/socket.io/?{query}").parse().unwrap()
     }
 
     #[test]
     fn handshakes_and_requests_of_a_session_are_told_apart() {
-        let sid: Sid = "AAAAAAAAAAAAAAHs".parse().unwrap();
-
         assert_eq!(
-            call("GET", "EIO=4&transport=polling"),
+            call("GET", &uri("EIO=4&transport=polling")),
             Ok(Call {
                 asked: Asked::Polling,
-                sid: None
+                session: None
             })
         );
         assert_eq!(
-            call("GET", "EIO=4&transport=websocket&t=x"),
+            call("GET", &uri("EIO=4&transport=websocket&t=x")),
             Ok(Call {
                 asked: Asked::Websocket,
-                sid: None
+                session: None
             })
         );
         for method in ["GET", "POST"] {
-            let query = "EIO=4&transport=polling&t=x&sid=AAAAAAAAAAAAAAHs";
             assert_eq!(
-                call(method, query),
+                call(method, &uri("EIO=4&transport=polling&t=x&sid=a.0123")),
                 Ok(Call {
                     asked: Asked::Polling,
-                    sid: Some(sid)
+                    session: Some("a.0123")
                 })
             );
         }
+        assert_eq!(
+            call("GET", &uri("EIO=4&transport=polling&sid=")),
+            Ok(Call {
+                asked: Asked::Polling,
+                session: Some("")
+            }),
+            "a session without an id is no new one"
+        );
     }
 
     #[test]
@@ -351,20 +345,10 @@ mod tests {
             ("GET", "EIO=3&transport=polling", Refusal::UnsupportedProtocol),
             ("GET", "transport=polling", Refusal::UnsupportedProtocol),
             ("POST", "EIO=4&transport=polling", Refusal::BadHandshakeMethod),
-            ("GET", "EIO=4&transport=polling&sid=short", Refusal::UnknownSession),
-            ("GET", "EIO=4&transport=polling&sid=", Refusal::UnknownSession),
-            (
-                "PUT",
-                "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAHs",
-                Refusal::BadRequest,
-            ),
-            (
-                "POST",
-                "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAHs",
-                Refusal::BadRequest,
-            ),
+            ("PUT", "EIO=4&transport=polling&sid=a.0123", Refusal::BadRequest),
+            ("POST", "EIO=4&transport=websocket&sid=a.0123", Refusal::BadRequest),
         ] {
-            assert_eq!(call(method, query), Err(refusal), "{method} {query}");
+            assert_eq!(call(method, &uri(query)), Err(refusal), "{method} {query}");
         }
     }
 
@@ -411,35 +395,5 @@ mod tests {
         assert_eq!(kept.uri(), "/socket.io/?EIO=4&user_id=u1");
         assert_eq!(kept.headers().len(), 1);
         assert_eq!(kept.headers()["authorization"], "Bearer a.b.c");
-    }
-
-    #[test]
-    fn later_requests_must_show_what_the_handshake_showed() {
-        let with = |header: Option<&'static str>, query: &str| {
-            let headers = header.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
-            Credentials::of(
-                &HeaderMap::from_iter(headers),
-                &format!("/socket.io/?EIO=4{query}").parse().unwrap(),
-            )
-        };
-        let nothing = with(None, "");
-        let header = with(Some("Bearer a"), "");
-        let token = with(None, "&token=a");
-
-        for (shown, other) in [
-            (&nothing, &header),
-            (&header, &nothing),
-            (&token, &nothing),
-            (&token, &with(None, "&token=b")),
-        ] {
-            assert!(shown.allow(shown, Asked::Polling));
-            assert!(!shown.allow(other, Asked::Polling), "{shown:?} {other:?}");
-        }
-        assert!(
-            header.allow(&nothing, Asked::Websocket),
-            "browsers send no header with a websocket"
-        );
-        assert!(!header.allow(&with(Some("Bearer b"), ""), Asked::Websocket));
-        assert!(!token.allow(&nothing, Asked::Websocket));
     }
 }

@@ -10,10 +10,10 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Frame;
-use socketioxide::socket::Sid;
 
 use super::conn::{Conn, ConnGuard, Registry};
 use super::engine::Engine;
+use super::session;
 use crate::socket::recovery::shim;
 
 /// Answers the request that opens a session.
@@ -26,13 +26,16 @@ pub(super) async fn open(
     let conn = Arc::clone(&guard.conn);
     let mut request = request.map(|()| Body::empty());
     request.extensions_mut().insert(guard);
-    let response = engine.answer(request).await;
-    if let Some(sid) = opened_sid(response.body()) {
-        registry.name(&conn, sid);
-        conn.note_drained();
-        conn.note_held_up(); // until its first poll comes
-    }
-    response.map(Body::from)
+    let (mut parts, body) = engine.answer(request).await.into_parts();
+    let opened = conn.session_id().and_then(|id| session::reopen(&body, &id));
+    let Some((sid, packet)) = opened else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    registry.expect_requests(&conn, sid);
+    conn.note_drained();
+    conn.note_held_up(); // until its first poll comes
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(packet.len()));
+    Response::from_parts(parts, Body::from(packet))
 }
 
 /// Answers a request of a session. `max_bytes` is how long a client's message may be.
@@ -108,13 +111,6 @@ async fn post(engine: &Engine, conn: &Conn, request: Request<Body>, max_bytes: u
     response.map(Body::from)
 }
 
-/// The sid in Engine.IO's open packet.
-fn opened_sid(body: &[u8]) -> Option<Sid> {
-    let rest = body.strip_prefix(b"0{\"sid\":\"")?;
-    let sid = rest.split(|byte| *byte == b'"').next()?;
-    std::str::from_utf8(sid).ok()?.parse().ok()
-}
-
 /// A poll, until its answer is handed over or the client has gone away.
 struct InFlight {
     conn: Arc<Conn>,
@@ -151,33 +147,5 @@ impl http_body::Body for PollBody {
 
     fn size_hint(&self) -> http_body::SizeHint {
         http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sid_of_an_open_packet_is_found() {
-        let open = br#"0{"sid":"AAAAAAAAAAAAAAHs","upgrades":["websocket"],"pingInterval":25000}"#;
-
-        assert_eq!(
-            opened_sid(open).map(|sid| sid.to_string()),
-            Some("AAAAAAAAAAAAAAHs".to_owned())
-        );
-    }
-
-    #[test]
-    fn other_bodies_have_no_sid() {
-        for body in [
-            b"".as_slice(),
-            b"1",
-            b"40{\"sid\":\"AAAAAAAAAAAAAAHs\"}",
-            b"0{\"sid\":\"",
-            b"0{\"sid\":\"no\"}",
-        ] {
-            assert_eq!(opened_sid(body), None);
-        }
     }
 }

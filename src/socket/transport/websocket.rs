@@ -1,4 +1,4 @@
-//! A websocket's bytes: rewritten until CONNECT went by, watched for whether the peer takes them, and cut when it must end.
+//! A websocket's bytes: rewritten until CONNECT went by (the open packet gets our session id, CONNECT its `pid`), watched for whether the peer takes them, and cut when it must end.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::conn::{Carrier, Conn};
+use super::session;
 use crate::socket::recovery::shim::FrameRewriter;
 
 /// A Close frame that says 1001, "going away" (RFC 6455 §7.4.1): clients come back after it.
@@ -27,6 +28,8 @@ pub(super) struct WebsocketIo<S> {
 
 #[derive(Default)]
 struct Rewriting {
+    /// Our id for the session, until the open packet is told with it.
+    session_id: Option<String>,
     rewriter: FrameRewriter,
     out: Vec<u8>,
     written: usize,
@@ -36,9 +39,12 @@ impl<S> WebsocketIo<S> {
     /// A websocket that the session began with.
     pub(super) fn new(stream: S, conn: Arc<Conn>) -> Self {
         Self {
+            rewriting: Some(Rewriting {
+                session_id: conn.session_id(),
+                ..Rewriting::default()
+            }),
             stream,
             conn,
-            rewriting: Some(Rewriting::default()),
             is_between_frames: true,
             probing: None,
         }
@@ -137,7 +143,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebsocketIo<S> {
                 // CONNECT went by while polling: nothing to look for here. Between frames, as nothing was held back yet.
                 this.rewriting = None;
             } else {
-                rewriting.rewriter.push(buf, this.conn.pid(), &mut rewriting.out);
+                // The library opens a websocket with the open packet, in one frame and one write.
+                let opened = rewriting
+                    .session_id
+                    .take()
+                    .and_then(|id| session::reopen_frame(buf, &id));
+                let bytes = opened.as_deref().unwrap_or(buf);
+                rewriting.rewriter.push(bytes, this.conn.pid(), &mut rewriting.out);
                 // What cannot be written now is written before anything that follows.
                 let _waits = this.poll_rewritten(cx)?;
                 return Poll::Ready(Ok(buf.len()));

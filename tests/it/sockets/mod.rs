@@ -4,6 +4,7 @@ mod handshake;
 mod lost;
 mod recovery;
 mod rooms;
+mod session;
 mod slow;
 mod transport;
 

@@ -45,6 +45,7 @@ async fn requests_that_are_no_engine_io_are_refused_with_its_own_errors() {
             "Session ID unknown",
         ),
         ("EIO=4&transport=polling&sid=x", 1, "Session ID unknown"),
+        ("EIO=4&transport=polling&sid=", 1, "Session ID unknown"),
         ("EIO=4&transport=websocket", 3, "Bad request"),
     ] {
         let answer = http().get(url(&server, query)).send().await.unwrap();
