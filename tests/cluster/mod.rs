@@ -1,6 +1,9 @@
 //! Several nodes as one server: real processes on a real Redis and a real PostgreSQL.
 
+mod behind_nginx;
+mod crowd;
 mod events;
+mod nginx;
 pub(crate) mod nodes;
 mod recovery;
 mod refusals;
