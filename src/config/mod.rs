@@ -83,8 +83,8 @@ impl Config {
         // Each section answers `None` where it cannot be read, after having said why.
         let server: Option<Server> = layers.section("server", &mut findings);
         let auth = layers.section("auth", &mut findings);
-        let socket = layers.section("socket", &mut findings);
-        let store = layers.section("store", &mut findings);
+        let socket: Option<Socket> = layers.section("socket", &mut findings);
+        let store: Option<Store> = layers.section("store", &mut findings);
         let redis = layers.section("redis", &mut findings);
         let risk = layers.section("risk", &mut findings);
         let alerts = layers.section("alerts", &mut findings);
@@ -94,6 +94,16 @@ impl Config {
         let metrics = layers.section("metrics", &mut findings);
         let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
         let redis = redis.and_then(|redis: redis::Written| redis.resolve(&layers, &mut findings));
+
+        if let (Some(server), Some(socket), Some(store), Some(redis)) = (&server, &socket, &store, &redis) {
+            let is_one_of_many = redis.url.is_some() && matches!(store.database, Database::Postgres(_));
+            if is_one_of_many && server.node.is_empty() && socket.transports.contains(&Transport::Polling) {
+                findings.warn(
+                    "server.node is empty: with several nodes behind a proxy, give each a name (WARDBELL__SERVER__NODE), by which \
+                     the proxy sends polling clients to their node; or set socket.transports to websocket alone",
+                );
+            }
+        }
 
         let Findings { problems, notes } = findings;
         let whole = (|| {

@@ -269,6 +269,25 @@ fn a_node_may_have_a_name() {
 }
 
 #[test]
+fn a_node_among_others_is_warned_that_polls_would_not_find_it_without_a_name() {
+    let many = [
+        ("DATABASE_URL", "postgres://wardbell@db/wardbell"),
+        ("REDIS_URL", "redis://cache"),
+    ];
+    let with = |variable| load([many[0], many[1], variable]).unwrap();
+
+    assert!(notes(&with(("LOG_LEVEL", "info"))).contains("server.node is empty"));
+    for config in [
+        with(("WARDBELL__SERVER__NODE", "a")),
+        with(("WARDBELL__SOCKET__TRANSPORTS", "websocket")),
+        load([many[0]]).unwrap(),
+        load([many[1]]).unwrap(),
+    ] {
+        assert!(!notes(&config).contains("server.node"), "{}", notes(&config));
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_together_are_refused() {
     for (variable, value, key) in [
         ("WARDBELL__RISK__MEDIUM_FROM", "0.7", "risk.high_from"),
