@@ -1,6 +1,7 @@
 # make test    installs what the tests need and runs everything that fits in half an hour
 # make soak    what takes longer: three-minute outages, 100,000 connections, fuzzing
 # make quick   what needs neither root nor Socket.IO clients
+# make image   builds the container image with buildah and tries the binary in it; base images must be there
 # make fuzz    ten minutes of fuzzing; FUZZ_SECONDS=60 for less
 #
 # One dev build serves everything: unit tests, integration tests, interop and outages run the same binary.
@@ -17,12 +18,12 @@ export PATH := $(PATH):/usr/lib/postgresql/17/bin:/usr/lib/postgresql/16/bin:/us
 LIMIT := timeout --foreground --kill-after=30s
 FUZZ_SECONDS ?= 600
 
-.PHONY: help test quick soak fuzz deny prepare clients format lint docs config licences unit interop outage
+.PHONY: help test quick soak fuzz deny prepare clients format lint docs config licences unit interop cluster outage image
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
-test: prepare clients format lint docs licences config unit interop outage
+test: prepare clients format lint docs licences config unit interop cluster outage
 	@echo "make test: everything passed in $$(scripts/elapsed stop)"
 
 quick: format lint docs config unit
@@ -77,6 +78,10 @@ unit:
 interop: clients
 	$(LIMIT) 10m $(CARGO) test --locked --test it -- --ignored --test-threads=4 interop::
 
+# Three nodes behind nginx, hundreds of clients, a node that is killed.
+cluster: clients
+	$(LIMIT) 10m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=1 cluster::
+
 # Cut networks, killed servers, full disks. Needs root: network namespaces and mounts.
 outage: clients
 	rm -f target/outage.md
@@ -88,6 +93,9 @@ soak: prepare clients
 	WARDBELL_SOAK=1 $(LIMIT) 60m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=2 outage::
 	@scripts/outage-table
 	$(MAKE) fuzz
+
+image:
+	scripts/image
 
 fuzz:
 	scripts/fuzz $(FUZZ_SECONDS)
