@@ -5,8 +5,9 @@ use std::time::Duration;
 use wardbell::bus::redis::Server;
 
 use super::node::{Node, assert_one_order, database, settings};
+use crate::support::certificates::Certificates;
 use crate::support::eventually;
-use crate::support::redis::{Certificates, Redis};
+use crate::support::redis::Redis;
 
 async fn pair(url: &str, authorities: Option<&[u8]>) -> [Node; 2] {
     let (database, server) = (

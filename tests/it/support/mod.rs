@@ -3,6 +3,7 @@
 //! Nothing here sleeps to synchronise. Waiting is for an event, with a deadline; that nothing came is proved by a marker
 //! that takes the same way ([`TestServer::assert_silent`]).
 
+pub(crate) mod certificates;
 pub(crate) mod people;
 pub(crate) mod postgres;
 pub(crate) mod process;

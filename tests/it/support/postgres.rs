@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,21 +13,55 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
+use super::certificates::Owned;
 use super::process::free_port;
 
 /// A running server. It ends with the process that started it, however that ends.
 pub(crate) struct Postgres {
     folder: PathBuf,
     port: u16,
+    settings: Vec<String>,
     /// The server's first process, to be waited for when it is killed: as long as nobody has, its number is taken.
     running: Mutex<Option<Child>>,
     /// Waits for the test's end on its standard input, then stops the server and removes its folder.
     guard: Child,
 }
 
+const WITH_TLS: [&str; 3] = ["ssl=on", "ssl_cert_file=server.pem", "ssl_key_file=server.key"];
+
 impl Postgres {
     /// A server of one's own, to be killed and stopped at will.
     pub(crate) fn start() -> Self {
+        Self::with(&[], "")
+    }
+
+    /// A server that has this certificate.
+    pub(crate) fn with_certificate(owned: &Owned, access: &str) -> Self {
+        let server = Self::make(&WITH_TLS, access);
+        server.take_certificate(owned);
+        server.restart();
+        server
+    }
+
+    /// A server that has this certificate and asks clients for one that this authority has signed.
+    pub(crate) fn with_certificate_and_authority(owned: &Owned, authority: &Path, access: &str) -> Self {
+        let settings = [&WITH_TLS[..], &["ssl_ca_file=ca.pem"]].concat();
+        let server = Self::make(&settings, access);
+        server.take_certificate(owned);
+        server.take_file(authority, "ca.pem");
+        server.restart();
+        server
+    }
+
+    /// A server with these settings more. What is said about access (`pg_hba.conf`) is all that holds for the
+    /// network; without it, everybody is let in.
+    pub(crate) fn with(settings: &[&str], access: &str) -> Self {
+        let server = Self::make(settings, access);
+        server.restart();
+        server
+    }
+
+    fn make(settings: &[&str], access: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("wardbell-postgres-")
             .tempdir()
@@ -61,14 +96,52 @@ impl Postgres {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let server = Self {
+        if !access.is_empty() {
+            // Tests come by the socket in the folder whatever is said about the network.
+            let access = format!("local all all trust\n{access}\n");
+            std::fs::write(folder.join("data/pg_hba.conf"), access).unwrap();
+        }
+        Self {
             folder,
             port: free_port(Ipv4Addr::LOCALHOST.into()),
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             running: Mutex::new(None),
             guard,
-        };
-        server.restart();
-        server
+        }
+    }
+
+    /// Takes a certificate; the next start uses it.
+    pub(crate) fn take_certificate(&self, owned: &Owned) {
+        for (from, to) in [(&owned.certificate, "server.pem"), (&owned.key, "server.key")] {
+            self.take_file(from, to);
+        }
+    }
+
+    /// Copies a file to where the server finds it by this name, and can read it.
+    pub(crate) fn take_file(&self, from: &Path, to: &str) {
+        let to = self.folder.join("data").join(to);
+        std::fs::copy(from, &to).unwrap();
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+        as_owner("chown").arg("postgres").arg(&to).status().unwrap();
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Whether `psql`, and with it libpq, connects to this URL.
+    pub(crate) fn libpq_takes(&self, url: &str) -> bool {
+        let done = Command::new("psql")
+            .args(["-X", "-q", "-w", "-c", "SELECT 1", url])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            // What a developer keeps in ~/.postgresql must not decide a test.
+            .env("HOME", &self.folder)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        done.status.success()
     }
 
     /// One server for all tests of this process that leave it alone.
@@ -108,6 +181,7 @@ impl Postgres {
                     "-c",
                     "shared_buffers=32MB",
                 ])
+                .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
                 .stdout(log.try_clone().unwrap())
                 .stderr(log.try_clone().unwrap())
                 .spawn()
@@ -157,18 +231,9 @@ impl Postgres {
     /// What a statement answers, unaligned, without headings.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         let done = Command::new("psql")
-            .args([
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                "127.0.0.1",
-                "-U",
-                "wardbell",
-            ])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "wardbell"])
+            .arg("-h")
+            .arg(&self.folder)
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
             .output()
             .unwrap();

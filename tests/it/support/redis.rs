@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -189,33 +189,6 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// A certificate authority, and a server's certificate for 127.0.0.1 that it has signed, made by `openssl`.
-pub(crate) struct Certificates(TempDir);
-
-impl Certificates {
-    /// Fresh ones.
-    pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let script = "set -e
-            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca 2>/dev/null
-            openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1 2>/dev/null
-            printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > server.ext
-            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile server.ext 2>/dev/null";
-        let done = Command::new("sh")
-            .args(["-c", script])
-            .current_dir(folder.path())
-            .status()
-            .unwrap();
-        assert!(done.success(), "openssl makes certificates");
-        Self(folder)
-    }
-
-    /// One of `ca.pem`, `server.pem` and `server.key`.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
     }
 }
 
