@@ -73,7 +73,8 @@ pub(super) fn service(config: &config::Config) -> Result<service::Settings, Cont
     })
 }
 
-pub(super) fn postgres(store: &config::Store, url: &SecretString, nodes: postgres::Nodes) -> postgres::Settings {
+/// Where PostgreSQL is.
+pub fn postgres(store: &config::Store, url: &SecretString, nodes: postgres::Nodes) -> postgres::Settings {
     postgres::Settings {
         password: store.password.clone(),
         pool_size: store.connections,

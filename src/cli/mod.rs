@@ -6,6 +6,7 @@ mod serve;
 mod token;
 
 use std::io::{self, Write as _};
+use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use clap::{Parser, Subcommand};
 
 use crate::app::settings;
 use crate::auth::{Authenticator, SignError};
-use crate::config::{Config, Environment, Invalid, Problem};
+use crate::config::{Config, Database, Environment, Invalid, Problem};
+use crate::store::postgres::{AddressError, Nodes};
 
 /// The alert server for hospitals: REST in, Socket.IO out, nothing accepted is lost.
 #[derive(Debug, Parser)]
@@ -117,9 +119,23 @@ impl Error {
 pub fn run(arguments: Arguments) -> Result<(), Error> {
     let Arguments { config: file, command } = arguments;
     let config = Config::load(file.as_deref(), &Environment::of_this_process())?;
-    let authenticator =
-        Authenticator::new(settings::auth(&config.auth)).map_err(|error| unusable("auth.public_key_file", &error))?;
-    settings::redis(&config.redis).map_err(|error| unusable("redis.url", &error))?;
+    let authenticator = Authenticator::new(settings::auth(&config.auth));
+    let problems = [
+        authenticator
+            .as_ref()
+            .err()
+            .map(|error| unusable("auth.public_key_file", error)),
+        settings::redis(&config.redis)
+            .err()
+            .map(|error| unusable("redis.url", &error)),
+        address_of_database(&config)
+            .err()
+            .map(|error| unusable("store.url", &error)),
+    ];
+    let problems: Vec<Problem> = problems.into_iter().flatten().collect();
+    let (Ok(authenticator), true) = (authenticator, problems.is_empty()) else {
+        return Err(Invalid(problems).into());
+    };
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config, file.as_deref()),
         Command::CheckConfig => check_config(&config),
@@ -130,12 +146,21 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
 }
 
 /// A value that cannot be used is a problem of the configuration, although only its user can find out.
-fn unusable(key: &str, error: &dyn std::error::Error) -> Invalid {
-    Invalid(vec![Problem {
+fn unusable(key: &str, error: &dyn std::error::Error) -> Problem {
+    let causes = iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    Problem {
         key: key.to_owned(),
         source: None,
-        message: error.to_string(),
-    }])
+        message: causes.join(": "),
+    }
+}
+
+fn address_of_database(config: &Config) -> Result<(), AddressError> {
+    match &config.store.database {
+        Database::Postgres(url) => settings::postgres(&config.store, url, Nodes::Many).verify(),
+        Database::Sqlite(_) => Ok(()),
+    }
 }
 
 fn check_config(config: &Config) -> Result<(), Error> {

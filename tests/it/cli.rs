@@ -315,6 +315,44 @@ fn a_public_key_that_is_none_is_a_problem_of_the_configuration() {
 }
 
 #[test]
+fn an_address_of_postgresql_that_cannot_be_used_is_a_problem_of_the_configuration_and_its_password_is_not_said() {
+    for (url, part) in [
+        ("postgres://u:hunter2@db/w?sslmode=verify-ca", "sslrootcert"),
+        (
+            "postgres://u:hunter2@db/w?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
+            "sslrootcert",
+        ),
+        (
+            "postgres://u:hunter2@db/w?sslmode=require&sslrootcert=system",
+            "verify-full",
+        ),
+        ("postgres://u:hunter2@db/w?target_session_attrs=any", "read-write"),
+        ("postgres://u:hunter2@db/w?gssencmode=disable", "gssencmode"),
+        ("postgres://u:hunter2@fe80::1/w", "percent-encoded"),
+    ] {
+        let variables = [
+            ("DATABASE_URL", url),
+            ("WARDBELL__AUTH__ALGORITHM", "ES256"),
+            (
+                "WARDBELL__AUTH__PUBLIC_KEY_FILE",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            ),
+        ];
+
+        for command in [&["serve"][..], &["check-config"]] {
+            let complaint = complaint(&wardbell(command, &variables), 64);
+
+            assert!(
+                complaint.contains("store.url") && complaint.contains(part),
+                "{url}: {complaint}"
+            );
+            assert!(complaint.contains("auth.public_key_file"), "both at once: {complaint}");
+            assert!(!complaint.contains("hunter2"), "{complaint}");
+        }
+    }
+}
+
+#[test]
 fn check_config_says_what_follows_from_the_configuration() {
     let valid = wardbell(
         &["check-config"],

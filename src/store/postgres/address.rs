@@ -1,22 +1,48 @@
-//! Where the database is, as `DATABASE_URL` says it, with libpq's words for TLS.
+//! Where the database is, as `DATABASE_URL` says it, with libpq's words.
 //!
-//! The URL carries a password: nothing here ever repeats any part of it.
+//! The URL carries a password: nothing here ever repeats any part of it but words that are libpq's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Settings;
 use super::failure::BoxError;
+use super::tls::{self, Files, Trust};
+
+/// What libpq understands and we do not, or decide ourselves. Named in the complaint: no password is spelled like this.
+const NOT_TAKEN: [&str; 29] = [
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "passfile",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "requiressl",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkeylogfile",
+    "sslnegotiation",
+    "sslpassword",
+    "sslsni",
+    "tcp_user_timeout",
+];
 
 /// The address of the database cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +53,35 @@ pub enum AddressError {
          and only parameters that are known"
     )]
     Url,
+    /// A parameter that libpq has.
+    #[error("the parameter {0} is not taken here: leave it out")]
+    NotTaken(&'static str),
+    /// As many ports or numeric addresses as hosts, or one port.
+    #[error("hosts, numeric addresses and ports must be equally many, or one port for all")]
+    Hosts,
+    /// Another kind of server is asked for than one that can be written to.
+    #[error(
+        "target_session_attrs must be read-write or primary, which is also what it is without being said: alerts are written"
+    )]
+    Session,
     /// `sslmode` has another value.
     #[error("sslmode must be disable, allow, prefer, require, verify-ca or verify-full")]
     SslMode,
+    /// Everybody can have a certificate of an authority that the system trusts, for some name.
+    #[error("sslrootcert=system needs sslmode=verify-full: any less would trust every owner of a public certificate")]
+    Weak,
+    /// Which authority is to be trusted?
+    #[error("sslmode=verify-ca needs the authority in sslrootcert")]
+    NoAuthority,
     /// A certificate was given without its key, or the other way round.
     #[error("sslcert and sslkey go together")]
     HalfAnIdentity,
     /// A file with certificates or a key cannot be read.
     #[error("the file of {0} cannot be read as PEM")]
     Pem(&'static str, #[source] BoxError),
+    /// A file has no certificate in it.
+    #[error("the file of {0} holds no certificate")]
+    Empty(&'static str),
     /// The certificates cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[source] BoxError),
@@ -44,70 +90,137 @@ pub enum AddressError {
     NoAuthorities,
 }
 
-/// How much of the server's certificate is looked at. libpq's meanings.
+/// Whether a connection is encrypted. libpq's `sslmode`, without what it says about trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    Anybody,
-    Authority,
-    AuthorityAndName,
+pub(super) enum Encryption {
+    /// `disable`
+    Never,
+    /// `allow`: where the server does not take it otherwise.
+    Reluctant,
+    /// `prefer`: where the server can.
+    Preferred,
+    /// `require`, `verify-ca`, `verify-full`
+    Always,
 }
 
 /// What a connection needs.
 pub(super) struct Address {
-    pub(super) config: tokio_postgres::Config,
+    /// For each host what it is connected to with, in the order of the URL.
+    pub(super) hosts: Vec<tokio_postgres::Config>,
+    pub(super) encryption: Encryption,
     pub(super) tls: MakeRustlsConnect,
 }
 
 /// The parameters of the URL that are ours to understand; the others are the client library's.
 #[derive(Default)]
-struct TlsParameters {
+struct Parameters {
     mode: Option<String>,
-    root: Option<String>,
-    certificate: Option<String>,
-    key: Option<String>,
+    files: Files,
+    session: Option<String>,
 }
 
 impl Address {
     pub(super) fn new(settings: &Settings) -> Result<Self, AddressError> {
         use secrecy::ExposeSecret;
-        let (url, parameters) = take_tls_parameters(settings.url.expose_secret())?;
-        let mut config: tokio_postgres::Config = url.parse().or(Err(AddressError::Url))?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(AddressError::Url);
+        let (url, parameters) = take_parameters(settings.url.expose_secret())?;
+        let url: tokio_postgres::Config = url.parse().or(Err(AddressError::Url))?;
+        if !matches!(parameters.session.as_deref(), None | Some("read-write" | "primary")) {
+            return Err(AddressError::Session);
         }
-        if let Some(password) = &settings.password {
-            config.password(password.expose_secret());
-        }
-        if config.get_application_name().is_none() {
-            config.application_name(settings.application_name.as_str());
-        }
-        config.connect_timeout(settings.connect_timeout);
-        // What was sent and is not acknowledged by then is lost; without it a cut cable is noticed after fifteen minutes.
-        config.tcp_user_timeout(Duration::from_secs(5));
-        config.keepalives(true);
-        config.keepalives_idle(Duration::from_secs(5));
-        config.keepalives_interval(Duration::from_secs(2));
-        config.keepalives_retries(3);
-        // After a failover, the primary; never a standby.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let options = format!("{} {}", config.get_options().unwrap_or_default(), server_side(settings));
-        config.options(options.trim());
-
-        let has_network = config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
-        let (mode, trust) = match parameters.mode.as_deref() {
-            // libpq: a root certificate turns `require` into `verify-ca`.
-            Some("require") if parameters.root.is_some() => (SslMode::Require, Trust::Authority),
-            Some("require") => (SslMode::Require, Trust::Anybody),
-            Some("verify-ca") => (SslMode::Require, Trust::Authority),
-            Some("verify-full") => (SslMode::Require, Trust::AuthorityAndName),
-            None | Some("prefer" | "allow") if has_network => (SslMode::Prefer, Trust::Anybody),
-            None | Some("disable" | "prefer" | "allow") => (SslMode::Disable, Trust::Anybody),
-            Some(_) => return Err(AddressError::SslMode),
-        };
-        config.ssl_mode(mode);
-        let tls = MakeRustlsConnect::new(client(trust, &parameters)?);
-        Ok(Self { config, tls })
+        let (encryption, trust) = security(parameters.mode.as_deref(), parameters.files.root.as_deref())?;
+        let tls = MakeRustlsConnect::new(tls::client(trust, &parameters.files)?);
+        let hosts = hosts(&url, &common(&url, settings))?;
+        Ok(Self { hosts, encryption, tls })
     }
+}
+
+/// What `sslmode` and `sslrootcert` mean together.
+fn security(mode: Option<&str>, root: Option<&str>) -> Result<(Encryption, Trust), AddressError> {
+    let is_system = root == Some(tls::SYSTEM);
+    // A root certificate is looked at in every mode that encrypts; alone it does not make one encrypt.
+    let trust = if root.is_some() {
+        Trust::Authority
+    } else {
+        Trust::Anybody
+    };
+    match mode {
+        Some("verify-full") => Ok((Encryption::Always, Trust::AuthorityAndName)),
+        None if is_system => Ok((Encryption::Always, Trust::AuthorityAndName)),
+        Some("disable" | "allow" | "prefer" | "require" | "verify-ca") if is_system => Err(AddressError::Weak),
+        Some("verify-ca") if root.is_none() => Err(AddressError::NoAuthority),
+        Some("verify-ca" | "require") => Ok((Encryption::Always, trust)),
+        None | Some("prefer") => Ok((Encryption::Preferred, trust)),
+        Some("allow") => Ok((Encryption::Reluctant, trust)),
+        Some("disable") => Ok((Encryption::Never, trust)),
+        Some(_) => Err(AddressError::SslMode),
+    }
+}
+
+/// What connections to all hosts have in common.
+fn common(url: &tokio_postgres::Config, settings: &Settings) -> tokio_postgres::Config {
+    use secrecy::ExposeSecret;
+    let mut config = tokio_postgres::Config::new();
+    if let Some(user) = url.get_user() {
+        config.user(user);
+    }
+    match (&settings.password, url.get_password()) {
+        (Some(password), _) => config.password(password.expose_secret()),
+        (None, Some(password)) => config.password(password),
+        (None, None) => &mut config,
+    };
+    if let Some(database) = url.get_dbname() {
+        config.dbname(database);
+    }
+    config.application_name(url.get_application_name().unwrap_or(&settings.application_name));
+    config.channel_binding(url.get_channel_binding());
+    config.connect_timeout(settings.connect_timeout);
+    // What was sent and is not acknowledged by then is lost; without it a cut cable is noticed after fifteen minutes.
+    config.tcp_user_timeout(Duration::from_secs(5));
+    config.keepalives(true);
+    config.keepalives_idle(Duration::from_secs(5));
+    config.keepalives_interval(Duration::from_secs(2));
+    config.keepalives_retries(3);
+    // After a failover, the primary; never a standby.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    let options = format!("{} {}", url.get_options().unwrap_or_default(), server_side(settings));
+    config.options(options.trim());
+    config
+}
+
+/// One for each host: which of them is tried when is not the client library's to decide.
+fn hosts(
+    url: &tokio_postgres::Config,
+    common: &tokio_postgres::Config,
+) -> Result<Vec<tokio_postgres::Config>, AddressError> {
+    let (names, addresses, ports) = (url.get_hosts(), url.get_hostaddrs(), url.get_ports());
+    let count = names.len().max(addresses.len());
+    let is_for_all = |length: usize, others: &[usize]| length == count || others.contains(&length);
+    if count == 0 {
+        return Err(AddressError::Url);
+    }
+    if !is_for_all(names.len(), &[0]) || !is_for_all(addresses.len(), &[0]) || !is_for_all(ports.len(), &[0, 1]) {
+        return Err(AddressError::Hosts);
+    }
+    let one = |index: usize| {
+        let mut config = common.clone();
+        match names.get(index) {
+            Some(Host::Tcp(name)) => config.host(name),
+            Some(Host::Unix(folder)) => config.host_path(folder),
+            None => &mut config,
+        };
+        if let Some(address) = addresses.get(index) {
+            config.hostaddr(*address);
+            if names.is_empty() {
+                // Without a name the client library refuses TLS; by its number a certificate may be for it, too.
+                config.host(address.to_string());
+            }
+        }
+        if let Some(port) = ports.get(index).or(ports.first()) {
+            config.port(*port);
+        }
+        config
+    };
+    Ok((0..count).map(one).collect())
 }
 
 /// What the server is told to watch on its side: a node that dies or stands still must not hold locks that others wait for, a statement must not outlive its
@@ -123,9 +236,9 @@ fn server_side(settings: &Settings) -> String {
     )
 }
 
-/// The URL without what is said about TLS, and that.
-fn take_tls_parameters(url: &str) -> Result<(String, TlsParameters), AddressError> {
-    let mut parameters = TlsParameters::default();
+/// The URL without what is ours to understand, and that.
+fn take_parameters(url: &str) -> Result<(String, Parameters), AddressError> {
+    let mut parameters = Parameters::default();
     let Some((base, query)) = url.rsplit_once('?') else {
         return Ok((url.to_owned(), parameters));
     };
@@ -134,10 +247,14 @@ fn take_tls_parameters(url: &str) -> Result<(String, TlsParameters), AddressErro
         let (name, value) = pair.split_once('=').ok_or(AddressError::Url)?;
         let wanted = match name {
             "sslmode" => &mut parameters.mode,
-            "sslrootcert" => &mut parameters.root,
-            "sslcert" => &mut parameters.certificate,
-            "sslkey" => &mut parameters.key,
+            "sslrootcert" => &mut parameters.files.root,
+            "sslcert" => &mut parameters.files.certificate,
+            "sslkey" => &mut parameters.files.key,
+            "target_session_attrs" => &mut parameters.session,
             _ => {
+                if let Some(name) = NOT_TAKEN.into_iter().find(|known| *known == name) {
+                    return Err(AddressError::NotTaken(name));
+                }
                 kept.push(pair);
                 continue;
             }
@@ -173,122 +290,6 @@ fn percent_decoded(text: &str) -> Result<String, AddressError> {
     String::from_utf8(bytes).or(Err(AddressError::Url))
 }
 
-fn client(trust: Trust, parameters: &TlsParameters) -> Result<ClientConfig, AddressError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = |error: rustls::Error| AddressError::Tls(Box::new(error));
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(tls)?;
-    let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Anybody => Arc::new(Lenient {
-            algorithms: provider.signature_verification_algorithms,
-            authorities: None,
-        }),
-        Trust::Authority => Arc::new(Lenient {
-            algorithms: provider.signature_verification_algorithms,
-            authorities: Some(authorities(parameters)?),
-        }),
-        Trust::AuthorityAndName => by_name(parameters, provider)?,
-    };
-    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    match (&parameters.certificate, &parameters.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => {
-            let chain: Vec<_> = certificates("sslcert", certificate)?;
-            let key =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| AddressError::Pem("sslkey", Box::new(error)))?;
-            builder.with_client_auth_cert(chain, key).map_err(tls)
-        }
-        (Some(_), None) | (None, Some(_)) => Err(AddressError::HalfAnIdentity),
-    }
-}
-
-fn by_name(
-    parameters: &TlsParameters,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
-    let authorities = Arc::new(authorities(parameters)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(authorities, provider)
-        .build()
-        .map_err(|error| AddressError::Tls(Box::new(error)))?;
-    Ok(verifier)
-}
-
-fn authorities(parameters: &TlsParameters) -> Result<RootCertStore, AddressError> {
-    let mut roots = RootCertStore::empty();
-    match parameters.root.as_deref() {
-        Some(path) if path != "system" => {
-            for certificate in certificates("sslrootcert", path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| AddressError::Tls(Box::new(error)))?;
-            }
-        }
-        Some(_) | None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        Err(AddressError::NoAuthorities)
-    } else {
-        Ok(roots)
-    }
-}
-
-fn certificates(parameter: &'static str, path: &str) -> Result<Vec<CertificateDer<'static>>, AddressError> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| AddressError::Pem(parameter, Box::new(error)))
-}
-
-/// Looks at less than a name: at who signed the certificate (`verify-ca`), or at nothing (`require`, `prefer`, which protect
-/// from listeners only, as libpq's do).
-#[derive(Debug)]
-struct Lenient {
-    algorithms: WebPkiSupportedAlgorithms,
-    authorities: Option<RootCertStore>,
-}
-
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Some(authorities) = &self.authorities {
-            let certificate = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&certificate, authorities, intermediates, now, algorithms)?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,14 +298,78 @@ mod tests {
         Address::new(&Settings::at(url))
     }
 
+    fn complaint(url: &str) -> String {
+        let error = address(url).err().unwrap_or_else(|| panic!("took {url}"));
+        format!("{error}")
+    }
+
     #[test]
     fn what_the_url_says_about_tls_is_kept_from_the_client_library() {
         let address = address("postgres://u:p%40@db:6432/wardbell?sslmode=require&application_name=x").unwrap();
 
-        assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
-        assert_eq!(address.config.get_password(), Some(&b"p@"[..]));
-        assert_eq!(address.config.get_application_name(), Some("x"));
-        assert_eq!(address.config.get_ports(), [6432]);
+        assert_eq!(address.encryption, Encryption::Always);
+        let host = &address.hosts[0];
+        assert_eq!(host.get_user(), Some("u"));
+        assert_eq!(host.get_password(), Some(&b"p@"[..]));
+        assert_eq!(host.get_dbname(), Some("wardbell"));
+        assert_eq!(host.get_application_name(), Some("x"));
+        assert_eq!(host.get_ports(), [6432]);
+    }
+
+    #[test]
+    fn each_host_is_an_address_of_its_own() {
+        let address = address("postgres://u@one:1,[::1]:2,%2Frun%2Fpostgresql/w?target_session_attrs=primary").unwrap();
+
+        let hosts: Vec<_> = address
+            .hosts
+            .iter()
+            .map(|host| (host.get_hosts(), host.get_ports()))
+            .collect();
+        assert_eq!(
+            hosts,
+            [
+                (&[Host::Tcp("one".to_owned())][..], &[1][..]),
+                (&[Host::Tcp("::1".to_owned())], &[2]),
+                (&[Host::Unix("/run/postgresql".into())], &[5432]),
+            ]
+        );
+        assert!(
+            address
+                .hosts
+                .iter()
+                .all(|host| host.get_target_session_attrs() == TargetSessionAttrs::ReadWrite)
+        );
+    }
+
+    #[test]
+    fn a_host_known_by_its_number_alone_can_have_tls() {
+        let address = address("postgres://u@/w?hostaddr=10.0.0.1").unwrap();
+
+        assert_eq!(address.hosts[0].get_hosts(), [Host::Tcp("10.0.0.1".to_owned())]);
+    }
+
+    #[test]
+    fn sslmode_and_sslrootcert_mean_what_they_mean_to_libpq() {
+        use Encryption::{Always, Never, Preferred, Reluctant};
+        let mean = |mode, root| security(mode, root).map_err(|error| error.to_string());
+
+        assert_eq!(mean(None, None), Ok((Preferred, Trust::Anybody)));
+        assert_eq!(mean(Some("disable"), Some("ca.pem")), Ok((Never, Trust::Authority)));
+        assert_eq!(mean(Some("allow"), None), Ok((Reluctant, Trust::Anybody)));
+        assert_eq!(mean(Some("prefer"), Some("ca.pem")), Ok((Preferred, Trust::Authority)));
+        assert_eq!(mean(Some("require"), None), Ok((Always, Trust::Anybody)));
+        assert_eq!(mean(Some("require"), Some("ca.pem")), Ok((Always, Trust::Authority)));
+        assert_eq!(mean(Some("verify-ca"), Some("ca.pem")), Ok((Always, Trust::Authority)));
+        assert_eq!(mean(Some("verify-full"), None), Ok((Always, Trust::AuthorityAndName)));
+        assert_eq!(mean(None, Some("system")), Ok((Always, Trust::AuthorityAndName)));
+        for mode in ["disable", "allow", "prefer", "require", "verify-ca"] {
+            assert_eq!(mean(Some(mode), Some("system")), Err(AddressError::Weak.to_string()));
+        }
+        assert_eq!(
+            mean(Some("verify-ca"), None),
+            Err(AddressError::NoAuthority.to_string())
+        );
+        assert_eq!(mean(Some("verify_full"), None), Err(AddressError::SslMode.to_string()));
     }
 
     #[test]
@@ -312,10 +377,36 @@ mod tests {
         let mut settings = Settings::at("postgres://u:old@db/wardbell");
         settings.password = Some("new".to_owned().into());
 
-        assert_eq!(
-            Address::new(&settings).unwrap().config.get_password(),
-            Some(&b"new"[..])
-        );
+        let address = Address::new(&settings).unwrap();
+
+        assert_eq!(address.hosts[0].get_password(), Some(&b"new"[..]));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_its_name() {
+        for (url, part) in [
+            ("postgres://u@db/w?target_session_attrs=any", "read-write"),
+            ("postgres://u@db/w?target_session_attrs=read-only", "read-write"),
+            ("postgres://u@db/w?gssencmode=disable", "gssencmode"),
+            ("postgres://u@db/w?connect_timeout=10", "connect_timeout"),
+            ("postgres://u@db/w?sslcrl=x", "sslcrl"),
+            ("postgres://u@db/w?hostaddr=::1,10.0.0.1", "equally many"),
+            ("postgres://u@db1:1,db2:2,db3:3/w?port=4", "equally many"),
+            ("postgres:///w", "must be postgres://"),
+            ("postgres://u@::1/w", "must be postgres://"),
+            ("postgres://u@db/w?sslmode=verify-ca", "sslrootcert"),
+            (
+                "postgres://u@db/w?sslmode=verify-full&sslrootcert=/nowhere",
+                "sslrootcert",
+            ),
+            (
+                "postgres://u@db/w?sslmode=verify-full&sslrootcert=/dev/null",
+                "holds no certificate",
+            ),
+            ("postgres://u@db/w?sslcert=/dev/null", "sslkey"),
+        ] {
+            assert!(complaint(url).contains(part), "{url}: {}", complaint(url));
+        }
     }
 
     #[test]

@@ -9,17 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
-use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, AddressError};
+use super::connector::Connector;
 use super::failure::Failure;
 use super::{Nodes, Settings, schema};
 
@@ -37,6 +35,8 @@ pub(super) struct Connections {
     /// Reads that may go on at the same time.
     reads: Semaphore,
     settings: Settings,
+    /// How long finding the server may take.
+    patience: Duration,
     /// Nothing is asked before the schema is looked at, so it begins as if the server were gone.
     is_down: AtomicBool,
     is_looking: AtomicBool,
@@ -47,9 +47,14 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>, AddressError> {
-        let Address { config, tls } = Address::new(&settings)?;
+        let address = Address::new(&settings)?;
+        // Each host in turn may have to be waited for.
+        let patience = settings.connect_timeout * u32::try_from(address.hosts.len()).unwrap_or(u32::MAX);
         let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_connect(config, Connector { tls }, ManagerConfig { recycling_method });
+        let connector = Connector::new(address, settings.connect_timeout);
+        // Which host is connected to, and how, is the connector's to decide.
+        let nothing = tokio_postgres::Config::new();
+        let manager = Manager::from_connect(nothing, connector, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size.max(3) + 1)
             .runtime(Runtime::Tokio1)
@@ -59,6 +64,7 @@ impl Connections {
             pool,
             reads: Semaphore::new(settings.pool_size.max(3) - 2),
             settings,
+            patience,
             is_down: AtomicBool::new(true),
             is_looking: AtomicBool::new(false),
             place: Mutex::default(),
@@ -190,19 +196,19 @@ impl Connections {
             );
             self.pool.retain(|_, _| false);
         }
-        self.look();
+        self.look(failure);
     }
 
-    /// Starts looking whether the server is back, unless somebody does.
-    pub(super) fn look(&self) {
+    /// Starts looking whether the server is back, unless somebody does. Why it is gone was said.
+    pub(super) fn look(&self, failure: &Failure) {
         if !self.is_looking.swap(true, Ordering::AcqRel) {
-            tokio::spawn(look_until_back(self.me.clone()));
+            tokio::spawn(look_until_back(self.me.clone(), failure.for_a_person()));
         }
     }
 
     /// Connects and makes sure that the schema is ours; from then on requests are let through.
     pub(super) async fn arrive(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.settings.connect_timeout;
+        let deadline = Instant::now() + self.patience;
         let lease = self.lease_even_if_down(deadline).await?;
         let connection = lease.connection()?;
         until(deadline, async { Ok(connection.batch_execute("SELECT 1").await?) }).await?;
@@ -229,7 +235,7 @@ impl Connections {
             Nodes::One => "SELECT pg_try_advisory_lock($1, $2)",
             Nodes::Many => "SELECT pg_try_advisory_lock_shared($1, $2)",
         };
-        let deadline = Instant::now() + self.settings.connect_timeout;
+        let deadline = Instant::now() + self.patience;
         let lease = self.lease_even_if_down(deadline).await?;
         let connection = lease.connection()?;
         // A node that was killed just now may still seem to be there.
@@ -264,8 +270,7 @@ impl Connections {
     }
 }
 
-async fn look_until_back(connections: Weak<Connections>) {
-    let mut said = None;
+async fn look_until_back(connections: Weak<Connections>, mut said: Option<String>) {
     loop {
         let Some(connections) = connections
             .upgrade()
@@ -278,11 +283,16 @@ async fn look_until_back(connections: Weak<Connections>) {
                 connections.is_looking.store(false, Ordering::Release);
                 return;
             }
-            Err(Failure::Schema(error)) if said.as_ref() != Some(&error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "this database cannot be used");
-                said = Some(error);
+            Err(failure) => {
+                let text = failure.for_a_person();
+                if text.is_some() && said != text {
+                    tracing::error!(
+                        error = &failure as &dyn std::error::Error,
+                        "PostgreSQL is there and cannot be used"
+                    );
+                }
+                said = text.or(said);
             }
-            Err(_) => {}
         }
         drop(connections);
         sleep(LOOK_AGAIN).await;
@@ -345,30 +355,4 @@ pub(super) async fn send_all(connection: &Object, statements: &[Statement]) -> R
         .into_iter()
         .map(|answer| answer.map_err(Failure::from))
         .collect()
-}
-
-/// Makes connections. Their ends are not worth a line in the log: whoever used them says so.
-struct Connector {
-    tls: MakeRustlsConnect,
-}
-
-impl Connect for Connector {
-    fn connect(
-        &self,
-        config: &tokio_postgres::Config,
-    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let (tls, config) = (self.tls.clone(), config.clone());
-        Box::pin(async move {
-            let (client, connection) = config.connect(tls).await?;
-            let ending = tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(
-                        error = &Failure::from(error) as &dyn std::error::Error,
-                        "a connection has ended"
-                    );
-                }
-            });
-            Ok((client, ending))
-        })
-    }
 }

@@ -5,6 +5,7 @@
 
 use tokio_postgres::error::{DbError, Severity};
 
+use super::tls::TlsFailure;
 use crate::ports::StoreError;
 
 /// Why a request did not succeed.
@@ -68,7 +69,10 @@ impl ServerError {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            return Self::Lost(Box::new(error));
+            return match TlsFailure::of(&error) {
+                Some(failure) => Self::Lost(Box::new(failure)),
+                None => Self::Lost(Box::new(error)),
+            };
         };
         let code = said.code().code();
         let is_fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
@@ -95,6 +99,23 @@ impl Failure {
     /// Whether it says that the server is gone.
     pub(super) fn is_of_the_server(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::Slow)
+    }
+
+    /// What is to be told to somebody who can help, if waiting does not: a password, a certificate, a database that is not ours.
+    pub(super) fn for_a_person(&self) -> Option<String> {
+        let text = match self {
+            Self::Schema(error) => error.to_string(),
+            Self::Lost(error) => match (error.downcast_ref::<TlsFailure>(), error.downcast_ref::<ServerError>()) {
+                (Some(failure), _) => failure.to_string(),
+                // Who we are is not believed, or there is no such database.
+                (None, Some(said)) if said.code.starts_with("28") || said.code.starts_with("3D") => said.to_string(),
+                (None, _) => return None,
+            },
+            Self::Slow | Self::Crowded | Self::Down | Self::Contended(_) | Self::Refused(_) | Self::Broken(_) => {
+                return None;
+            }
+        };
+        Some(text)
     }
 
     /// A row that is not what was written here.

@@ -11,6 +11,7 @@ mod address;
 mod columns;
 mod commit;
 mod connections;
+mod connector;
 mod decide;
 mod events;
 mod failure;
@@ -21,6 +22,7 @@ mod sessions;
 mod state;
 mod statements;
 mod sweep;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +73,14 @@ pub enum Nodes {
 }
 
 impl Settings {
+    /// Whether the address can be used, as far as this can be told without connecting: its files are read.
+    ///
+    /// # Errors
+    /// [`AddressError`]: what is wrong with it.
+    pub fn verify(&self) -> Result<(), AddressError> {
+        address::Address::new(self).map(drop)
+    }
+
     /// The usual settings for the database at `url`.
     pub fn at(url: impl Into<String>) -> Self {
         Self {
@@ -123,7 +133,7 @@ impl PostgresStore {
                     error = &failure as &dyn std::error::Error,
                     "PostgreSQL cannot be reached; looking for it"
                 );
-                connections.look();
+                connections.look(&failure);
             }
         }
         Ok(Self {

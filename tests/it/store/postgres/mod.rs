@@ -1,8 +1,10 @@
 //! PostgreSQL: the conformance suite, and what several nodes on one server ask for.
 
+mod hosts;
 mod nodes;
 mod outage;
 mod server;
+mod tls;
 
 use std::sync::Arc;
 

@@ -9,7 +9,8 @@ use super::outage::server;
 use crate::support::process::Setup;
 use crate::support::{Rest, ServerProcess, eventually};
 
-fn on(url: &str) -> Setup {
+/// A node with this database, and a spool.
+pub(super) fn on(url: &str) -> Setup {
     let setup = Setup::new().set("DATABASE_URL", url);
     let spool = setup.folder().join("spool.db");
     setup.set("WARDBELL__STORE__SPOOL", spool.to_str().unwrap())
