@@ -146,3 +146,49 @@ async fn a_key_is_the_same_key_at_every_node() {
     assert_eq!(next(&mut client).await.0, answers[0]["alert_id"].as_str().unwrap());
     assert_eq!(next(&mut client).await.0, last);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_that_is_posted_again_at_another_node_once_the_database_is_gone_is_in_the_history_once() {
+    let cluster = Cluster::of(2).await;
+    let mut doctor = watcher(&cluster, 0).await;
+    let rest = |node| cluster.rest(node, &service()).header("idempotency-key", "4711");
+    let first = alert(&rest(0), "once").await;
+    assert_eq!(next(&mut doctor).await.0, first);
+
+    cluster.database.kill();
+    let second = alert(&rest(1), "once").await;
+    assert_eq!(next(&mut doctor).await.0, second, "rather twice than never");
+    let spooled = async |count: usize| {
+        eventually("the spool holds so many", async || {
+            let metrics = cluster.node(1).rest().get("/metrics").await;
+            let line = format!("wardbell_spooled {count}");
+            metrics.text.lines().any(|known| known == line).then_some(())
+        })
+        .await;
+    };
+    spooled(1).await;
+    let database = cluster.database.clone();
+    tokio::task::spawn_blocking(move || database.restart()).await.unwrap();
+    spooled(0).await;
+    eventually("the first node has found it, too", async || {
+        let ready = cluster.node(0).rest().get("/ready").await.json();
+        (ready["parts"]["store"] == "up").then_some(())
+    })
+    .await;
+
+    let found = rest(0).get("/api/alerts/history?patient_id=P1").await.expect(200);
+    let ids: Vec<&Value> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| &alert["alert_id"])
+        .collect();
+    assert_eq!(ids, [&json!(first)]);
+    for node in 0..2 {
+        assert_eq!(
+            alert(&rest(node), "once").await,
+            first,
+            "what the key answers from now on"
+        );
+    }
+}

@@ -1,14 +1,16 @@
-//! Taking over what a spool has held: everything of it, once, however often it is handed over.
+//! Taking over what a spool has held: everything of it, once, however often it is handed over, and nothing that the store has had
+//! before from another node, under the same idempotency key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::time::Instant;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::columns::{get, text, unsigned};
+use super::columns::{bytes, get, text, unsigned};
 use super::connections::{Statement, send_all, until};
-use super::decide::Plan;
+use super::decide::{KeyDigest, Plan, key_digest};
 use super::failure::Failure;
 use super::questions::PLACE_OUTCOMES;
 use super::statements::{Kept, b, event_statement, plain, state_statements};
@@ -43,30 +45,32 @@ pub(super) async fn absorb(store: &PostgresStore, batch: &[Absorb]) -> Result<Ve
 }
 
 async fn absorb_once(store: &PostgresStore, batch: &[Absorb], deadline: Instant) -> Result<Vec<Vec<u64>>, Failure> {
-    let plan = Plan::of_all(batch.iter().map(|absorb| &absorb.append));
-    let ids: Vec<Uuid> = plan.events.iter().map(|event| event.id.as_uuid()).collect();
-    let keys: Vec<Vec<u8>> = plan.outcomes.keys().map(|key| key.to_vec()).collect();
-    let fingerprints: Vec<Vec<u8>> = plan.outcomes.values().map(|once| once.fingerprint.to_vec()).collect();
-    let ats: Vec<i64> = plan.outcomes.values().map(|once| once.at.as_micros()).collect();
-    let outcomes: Vec<String> = plan.outcomes.values().map(|once| text(&once.outcome)).collect();
-    let mut statements = vec![
-        plain("BEGIN"),
-        Statement {
-            sql: PLACE_OUTCOMES,
-            parameters: vec![b(keys), b(fingerprints), b(ats), b(outcomes)],
-        },
-    ];
-    statements.extend(state_statements(&plan, true));
+    let lease = store.connections.lease(deadline).await?;
+    let connection = lease.connection()?;
+    let answers = until(deadline, send_all(connection, &key_statements(batch))).await?;
+    let known = known(&answers)?;
+    // Whoever was answered here under a key that was used before has repeated a request whose effect is in the store: an
+    // earlier attempt of this very append, or another node's before it was known here.
+    let is_new = |absorb: &&Absorb| {
+        let once = absorb.append.once.as_ref();
+        once.is_none_or(|once| known.get(&key_digest(&once.scope, &once.key)) != Some(&once.fingerprint))
+    };
+    let new: Vec<&Absorb> = batch.iter().filter(is_new).collect();
+    let plan = Plan::of_all(new.iter().map(|absorb| &absorb.append));
+    let ids: Vec<Uuid> = batch
+        .iter()
+        .flat_map(|absorb| &absorb.append.events)
+        .map(|event| event.id.as_uuid())
+        .collect();
+
+    let mut statements = state_statements(&plan, true);
     // First the turn, then the look at what others have stored: two spools may have used the same position.
     statements.push(plain("SELECT last FROM numbering FOR UPDATE"));
-    statements.push(event_statement(&plan, Kept::in_spool(batch), store));
+    statements.push(event_statement(&plan, Kept::in_spool(&new), store));
     statements.push(Statement {
         sql: "SELECT id, sequence FROM events WHERE id = ANY($1)",
         parameters: vec![b(ids)],
     });
-
-    let lease = store.connections.lease(deadline).await?;
-    let connection = lease.connection()?;
     let answers = until(deadline, send_all(connection, &statements)).await?;
     until(deadline, async { Ok(connection.batch_execute("COMMIT").await?) }).await?;
     lease.give_back();
@@ -84,4 +88,42 @@ async fn absorb_once(store: &PostgresStore, batch: &[Absorb], deadline: Instant)
             .collect()
     };
     Ok(batch.iter().map(of).collect())
+}
+
+/// Keeps what was answered under keys that nobody has used, and asks for what was answered under the others.
+fn key_statements(batch: &[Absorb]) -> Vec<Statement> {
+    let mut onces = BTreeMap::new();
+    for once in batch.iter().filter_map(|absorb| absorb.append.once.as_ref()) {
+        onces.entry(key_digest(&once.scope, &once.key)).or_insert(once);
+    }
+    let keys: Vec<Vec<u8>> = onces.keys().map(|key| key.to_vec()).collect();
+    let fingerprints: Vec<Vec<u8>> = onces.values().map(|once| once.fingerprint.to_vec()).collect();
+    let ats: Vec<i64> = onces.values().map(|once| once.at.as_micros()).collect();
+    let outcomes: Vec<String> = onces.values().map(|once| text(&once.outcome)).collect();
+    vec![
+        plain("BEGIN"),
+        Statement {
+            sql: PLACE_OUTCOMES,
+            parameters: vec![b(keys.clone()), b(fingerprints), b(ats), b(outcomes)],
+        },
+        Statement {
+            sql: "SELECT id, fingerprint FROM outcomes WHERE id = ANY($1)",
+            parameters: vec![b(keys)],
+        },
+    ]
+}
+
+/// The keys that were used before, and the fingerprints of then.
+fn known(answers: &[Vec<Row>]) -> Result<HashMap<KeyDigest, [u8; 32]>, Failure> {
+    let rows = |index: usize| answers.get(index).map_or(&[][..], Vec::as_slice);
+    let placed = rows(1).iter().map(|row| bytes(row, 0));
+    let placed = placed.collect::<Result<HashSet<KeyDigest>, _>>()?;
+    let mut known = HashMap::new();
+    for row in rows(2) {
+        let key = bytes(row, 0)?;
+        if !placed.contains(&key) {
+            known.insert(key, bytes(row, 1)?);
+        }
+    }
+    Ok(known)
 }

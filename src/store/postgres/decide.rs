@@ -84,9 +84,6 @@ impl<'b> Plan<'b> {
     pub(super) fn of_all(batch: impl IntoIterator<Item = &'b Append>) -> Self {
         let mut plan = Self::default();
         for append in batch {
-            if let Some(once) = &append.once {
-                plan.outcomes.entry(key_digest(&once.scope, &once.key)).or_insert(once);
-            }
             plan.keep(append, |_| true);
         }
         plan

@@ -196,7 +196,7 @@ impl Kept {
         }
     }
 
-    pub(super) fn in_spool(batch: &[Absorb]) -> Self {
+    pub(super) fn in_spool(batch: &[&Absorb]) -> Self {
         let mut kept = Self::default();
         for absorb in batch {
             let published = absorb.published.iter().copied().chain(std::iter::repeat(None));

@@ -5,7 +5,7 @@
 //! the store in order, once by event id, however often the node or the store dies on the way.
 //!
 //! Alerts prefer twice to never: a limit that the store would know is not applied while it is away, and an idempotency key that
-//! another node has used is not known here.
+//! another node has used is not known here: the alert is told a second time, under an id of its own, and is in the store once.
 
 mod drain;
 mod file;

@@ -277,6 +277,51 @@ async fn a_crash_between_handing_over_and_forgetting_hands_over_again_without_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_another_node_has_answered_just_before_the_outage_has_its_effect_once() {
+    let ground = Ground::new().await;
+    let other = PostgresStore::open(PostgresSettings::at(&ground.url), Arc::new(SystemClock));
+    let other = other.await.unwrap();
+    let with_key = |key: &str, body: u8, outcome: &str| Append {
+        once: Some(once(key, body, outcome)),
+        ..append([alert("P1"), event(&["a"])])
+    };
+    let first = with_key("k1", 1, "the other's");
+    commit(&other, first.clone()).await;
+    commit(&other, with_key("k2", 1, "the other's")).await;
+    let mut node = Node::start(ground.store().await).await;
+    ground.server.kill();
+
+    let again = with_key("k1", 1, "ours");
+    let another_body = with_key("k2", 2, "ours");
+    let new = with_key("k3", 1, "ours");
+    for append in [&again, &another_body, &new] {
+        let emitted = node.emitter.emit(append.clone()).await.unwrap();
+        assert_eq!(emitted, Emitted::Now(Durability::Spooled));
+        assert_eq!(
+            node.told().await.event.id,
+            append.events[0].id,
+            "rather twice than never"
+        );
+        node.told().await;
+    }
+    ground.restart_server().await;
+    node.handed_over().await;
+
+    let log = in_log(&node.store).await;
+    let has = |append: &Append| append.events.iter().filter(|event| log.contains(&event.id)).count();
+    assert_eq!(has(&first), 2);
+    assert_eq!(has(&again), 0, "its effect is there already");
+    assert_eq!(has(&another_body), 2, "another alert under the same key is not lost");
+    assert_eq!(has(&new), 2);
+    assert_eq!(log.len(), 8);
+    for (key, outcome) in [("k1", "the other's"), ("k2", "the other's"), ("k3", "ours")] {
+        let once = once(key, 1, outcome);
+        let kept = node.store.outcome_of(&once.scope, key).await.unwrap();
+        assert_eq!(kept, Some((once.fingerprint, once.outcome)), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_sent_again_during_the_outage_has_its_effect_once() {
     let ground = Ground::new().await;
     let store = ground.store().await;
