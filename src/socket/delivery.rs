@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::backlog;
 use super::hub::Hub;
+use super::recovery::Offset;
 use super::rooms::{Form, Tally};
 use crate::domain::{Event, Position, RoomName};
 use crate::ports::Positioned;
@@ -46,8 +47,9 @@ async fn deliver(hub: &Hub, io: &SocketIo, positioned: Positioned) {
     for (_, tally) in &rooms {
         tally.note_sent(bytes);
     }
+    let offset = Offset::of(position, event.id);
     let plain = fan_out(hub, io, &event, &rooms, Form::Plain, &(payload,)).await;
-    let positioned = fan_out(hub, io, &event, &rooms, Form::Positioned, &(payload, position)).await;
+    let positioned = fan_out(hub, io, &event, &rooms, Form::Positioned, &(payload, offset)).await;
     hub.metrics.deliveries.inc_by((plain + positioned) as u64);
     hub.receipts.delivered(&event, plain + positioned);
 }

@@ -264,5 +264,10 @@ async fn the_form_for_clients_that_recover_has_its_position_as_the_last_argument
     assert_eq!(plain.len(), 1);
     assert_eq!(recovering.len(), 2);
     assert_eq!(plain[0], recovering[0]);
-    assert_json_snapshot!("offset", recovering[1]);
+    let id = plain[0]["event_id"].as_str().unwrap().replace('-', "");
+    let offset = recovering[1]
+        .as_str()
+        .unwrap()
+        .replace(&id, "<event_id without hyphens>");
+    assert_json_snapshot!("offset", offset);
 }

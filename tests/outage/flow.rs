@@ -313,10 +313,10 @@ async fn listen(mut client: Stock, heard: Arc<Mutex<Heard>>) {
     }
 }
 
-/// Reads `major-minor`.
+/// Reads `major-minor-event`.
 fn position(offset: &str) -> (u64, u64) {
-    let (major, minor) = offset.split_once('-').unwrap();
-    (major.parse().unwrap(), minor.parse().unwrap())
+    let mut parts = offset.split('-').map(|part| part.parse().ok());
+    (parts.next().flatten().unwrap(), parts.next().flatten().unwrap())
 }
 
 /// The id of every alert in the history: what the server says was accepted.

@@ -19,6 +19,7 @@
 //! account of what it has: when it is cut off half way, it comes back with a later `lastEventId` and joins again.
 
 mod copies;
+mod offset;
 mod recent;
 mod replay;
 mod sessions;
@@ -32,6 +33,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+pub(super) use offset::Offset;
 pub(super) use recent::Recent;
 pub(super) use replay::{Interrupted, replay_room, replay_session};
 pub(super) use sessions::{Committed, Sessions};
@@ -72,8 +74,8 @@ struct Claim<'a> {
 enum Denied {
     /// It does not exist for this identity.
     Refused,
-    /// What it is owed may be gone; since when.
-    Gap(Timestamp),
+    /// What it is owed may be gone; since when, if anybody knows.
+    Gap(Option<Timestamp>),
     /// The store cannot say.
     Unavailable(StoreError),
 }
@@ -111,7 +113,7 @@ pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, aut
             }
             // Or a second CONNECT on one connection: the one with a pid has gone by.
             Ok(_) | Err(Denied::Refused) => ("refused", Gap { since: None }),
-            Err(Denied::Gap(since)) => ("gap", Gap { since: Some(since) }),
+            Err(Denied::Gap(since)) => ("gap", Gap { since }),
             Err(Denied::Unavailable(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not read a session");
                 ("unavailable", Gap { since: None })
@@ -187,20 +189,23 @@ async fn session_for(
         hub.sessions.settled().await;
     }
     let mut session = kept_session(hub, pid, owner).await?;
-    let offset: Option<Position> = match offset {
+    let offset: Option<Offset> = match offset {
         None => None,
         Some(Value::String(offset)) => Some(offset.parse().or(Err(Denied::Refused))?),
         Some(_) => return Err(Denied::Refused),
     };
     // After a crash, what was delivered and not noted as published is published again; the client may be back before that.
     // Otherwise it is a position that was never given: made up, or from before this server lost its log.
-    if let Some(offset) = offset
-        && tokio::time::timeout(REPUBLISHING, hub.recent.reaches(offset))
-            .await
-            .is_err()
-    {
-        return Err(Denied::Refused);
-    }
+    let offset = match offset {
+        None => None,
+        Some(offset) => {
+            let reached = tokio::time::timeout(REPUBLISHING, hub.recent.reaches(offset.position));
+            if reached.await.is_err() {
+                return Err(Denied::Gap(offset.event.and_then(offset::raised_at)));
+            }
+            Some(offset.owed_after(hub).await?)
+        }
+    };
 
     let mut rooms = BTreeMap::new();
     for (name, at) in session.rooms {
@@ -228,7 +233,7 @@ async fn session_for(
     if rooms.values().any(|owed_after| *owed_after < horizon) {
         // Before it was last seen it may have been deaf for as long as a heartbeat takes to find out.
         let deaf = hub.settings.ping_interval + hub.settings.ping_timeout;
-        return Err(Denied::Gap(session.seen_at.minus(deaf)));
+        return Err(Denied::Gap(Some(session.seen_at.minus(deaf))));
     }
     session.rooms = rooms;
     Ok(session)
@@ -261,11 +266,7 @@ async fn kept_session(hub: &Hub, pid: &str, owner: &[u8; 32]) -> Result<Session,
 /// The position of the event that a client knows last. `Err`: it cannot be told what came after; since when, if the id says.
 async fn position_after(hub: &Hub, id: &str) -> Result<Position, Option<Timestamp>> {
     let id: EventId = id.parse().or(Err(None))?;
-    // UUIDv7: an id of ours says when the event was raised.
-    let raised_at = id.as_uuid().get_timestamp().map(|at| {
-        let (seconds, nanos) = at.to_unix();
-        Timestamp::from_micros(i64::try_from(seconds * 1_000_000 + u64::from(nanos / 1_000)).unwrap_or(i64::MAX))
-    });
+    let raised_at = offset::raised_at(id);
     let found = async { Ok::<_, StoreError>((hub.store.position_of(id).await?, hub.store.horizon().await?)) };
     match found.await {
         Ok((Some(position), horizon)) if position >= horizon => Ok(position),

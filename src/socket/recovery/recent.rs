@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::domain::Position;
+use crate::domain::{EventId, Position};
 use crate::ports::Positioned;
 use crate::socket::delivery::wire_size;
 use crate::socket::lock;
@@ -87,6 +87,13 @@ impl Recent {
         lock(&self.inner).last
     }
 
+    /// Whether this event is here, at this position.
+    pub(super) fn is_at(&self, position: Position, event: EventId) -> bool {
+        let inner = lock(&self.inner);
+        let found = inner.events.binary_search_by_key(&position, |known| known.position);
+        found.is_ok_and(|index| inner.events.get(index).is_some_and(|known| known.event.id == event))
+    }
+
     /// Adds the next event; whether it is one: what is not newer than the last was delivered before.
     pub(in crate::socket) fn push(&self, event: Positioned) -> bool {
         let mut inner = lock(&self.inner);
@@ -140,7 +147,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{Event, EventId, EventName, Payload, RoomName, Timestamp};
+    use crate::domain::{Event, EventName, Payload, RoomName, Timestamp};
 
     fn at(sequence: u64) -> Position {
         Position::from_sequence(sequence)

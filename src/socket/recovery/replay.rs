@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 use tokio::sync::Semaphore;
 
+use super::offset::Offset;
 use super::recent::Page;
 use crate::domain::{EventId, Position, RoomName};
 use crate::ports::{Positioned, StoreError};
@@ -163,7 +164,9 @@ impl Replay<'_> {
             return Ok(());
         };
         let sent = match self.scope {
-            Scope::Session => self.socket.emit(event.name.as_str(), &(payload, position)),
+            Scope::Session => self
+                .socket
+                .emit(event.name.as_str(), &(payload, Offset::of(*position, event.id))),
             Scope::Room(_) => self.socket.emit(event.name.as_str(), &(payload,)),
         };
         if let Err(error) = sent {

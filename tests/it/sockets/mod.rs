@@ -3,6 +3,7 @@
 mod handshake;
 mod lost;
 mod recovery;
+mod restored;
 mod rooms;
 mod session;
 mod slow;

@@ -1,6 +1,7 @@
 //! A server inside the test's process, with a clock that the test moves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,13 +53,17 @@ impl Builder {
         self
     }
 
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("wardbell.db")
+    }
+
     /// Starts it.
     pub(crate) async fn start(self) -> TestServer {
         let mut variables = vec![
             ("AUTH_MODE".to_owned(), self.mode.to_owned()),
             (
                 "DATABASE_URL".to_owned(),
-                format!("sqlite://{}", self.folder.path().join("wardbell.db").display()),
+                format!("sqlite://{}", self.database().display()),
             ),
         ];
         if self.mode != "open" {
@@ -172,16 +177,20 @@ impl TestServer {
         }
     }
 
-    /// Ends it softly and starts it again, on a new port, with the same data, settings and clock.
-    pub(crate) async fn restart(self) -> Self {
-        let setup = self.setup.clone();
-        self.stop().await;
-        setup.start().await
+    /// The database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.setup.database()
     }
 
-    /// Ends it softly and waits for its end.
-    pub(crate) async fn stop(self) {
+    /// Ends it softly and starts it again, on a new port, with the same data, settings and clock.
+    pub(crate) async fn restart(self) -> Self {
+        self.stop().await.start().await
+    }
+
+    /// Ends it softly and waits for its end. Answers how to start it again.
+    pub(crate) async fn stop(self) -> Builder {
         self.shutdown.begin();
         in_time("the server ends", self.running).await.unwrap();
+        self.setup
     }
 }
