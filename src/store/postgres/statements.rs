@@ -213,6 +213,9 @@ impl Kept {
 
 /// Events and their rooms. The last statement before the `COMMIT`: from here on no other node stores events until that is
 /// over, so that sequence numbers are given in the order of commits.
+///
+/// A position out of a spool is kept unless another event has it, or it stands behind numbers that this database has never
+/// given, being restored from a backup: what comes next would stand before it, and nobody would be told.
 pub(super) fn event_statement(plan: &Plan<'_>, kept: Kept, store: &PostgresStore) -> Statement {
     let events = &plan.events;
     let alerts = || events.iter().map(|event| event.alert.as_ref());
@@ -229,8 +232,8 @@ pub(super) fn event_statement(plan: &Plan<'_>, kept: Kept, store: &PostgresStore
               ), stored AS ( \
                 INSERT INTO events (sequence, major, minor, id, raised_at, stored_at, published_at, scope, suppressed, \
                   alert_type, patient_id, hospital_id, name, rooms, payload) \
-                SELECT base + place, CASE WHEN is_taken OR major IS NULL THEN base + place ELSE major END, \
-                  CASE WHEN is_taken OR major IS NULL THEN 0 ELSE minor END, id, raised_at, coalesce(stored_at, $16::bigint), \
+                SELECT base + place, CASE WHEN is_taken OR major IS NULL OR major > base THEN base + place ELSE major END, \
+                  CASE WHEN is_taken OR major IS NULL OR major > base THEN 0 ELSE minor END, id, raised_at, coalesce(stored_at, $16::bigint), \
                   CASE WHEN NOT suppressed THEN coalesce(published_at, $16::bigint) END, scope, suppressed, alert_type, \
                   patient_id, coalesce(hospital_id, CASE WHEN scope = 0 AND stored_at IS NOT NULL THEN \
                     (SELECT p.hospital_id FROM patients p WHERE p.patient_id = given.patient_id) END), \

@@ -324,6 +324,31 @@ async fn what_a_spool_hands_over_is_kept_once_under_the_positions_it_was_publish
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_spool_hands_over_to_a_restored_database_stands_before_what_comes_next() {
+    let node = node_at(&database().await).await;
+    commit(&node, append([event(&["a"])])).await;
+    // Published behind number 7, of which the backup knows nothing.
+    let spooled = event(&["a"]);
+    let lost = Position { major: 7, minor: 3 };
+
+    let absorbed = node
+        .absorb(&[Absorb {
+            append: append([spooled.clone()]),
+            stored_at: at(5),
+            published: vec![Some((lost, at(6)))],
+        }])
+        .await
+        .unwrap();
+    let next = event(&["a"]);
+    commit(&node, append([next.clone()])).await;
+
+    assert_eq!(absorbed, [[2]]);
+    assert_eq!(node.position_of(spooled.id).await.unwrap(), Some(position(2)));
+    assert_eq!(node.position_of(next.id).await.unwrap(), Some(position(3)));
+    assert_eq!(node.last_position().await.unwrap(), position(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_makes_a_store_that_is_unavailable_and_not_an_error() {
     let clock = Arc::new(ManualClock::starting_at(START));
 
