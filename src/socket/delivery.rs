@@ -95,7 +95,7 @@ async fn fan_out<T: serde::Serialize + Sync>(
 
 /// About how many bytes the event takes on the wire.
 pub(super) fn wire_size(event: &Event) -> u64 {
-    const AROUND: usize = 32; // `42["",,"1763679000123-0"]` and a frame's header
+    const AROUND: usize = 64; // `42["",,"1042-0-019ab5c83f007000800000000000000a"]` and a frame's header
     (event.payload.as_json().len() + event.name.as_str().len() + AROUND) as u64
 }
 

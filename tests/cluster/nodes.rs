@@ -16,6 +16,8 @@ use crate::support::{Person, Rest, ServerProcess, Visitor};
 pub(crate) struct Cluster {
     pub(crate) redis: Arc<Redis>,
     pub(crate) database: Arc<Postgres>,
+    /// Their database.
+    pub(crate) url: String,
     nodes: Vec<Node>,
 }
 
@@ -60,6 +62,7 @@ impl Cluster {
         Self {
             redis,
             database: Arc::new(database),
+            url,
             nodes,
         }
     }

@@ -320,7 +320,7 @@ fn position(offset: &str) -> (u64, u64) {
 }
 
 /// The id of every alert in the history: what the server says was accepted.
-async fn history(rest: &Rest) -> HashSet<String> {
+pub(super) async fn history(rest: &Rest) -> HashSet<String> {
     let mut path = format!("/api/alerts/history?patient_id={PATIENT}&limit=1000");
     let mut ids = HashSet::new();
     loop {

@@ -11,6 +11,7 @@ mod link;
 mod network;
 mod nodes;
 mod report;
+mod restore;
 
 /// How long a part of several nodes stays away.
 pub(crate) fn outage() -> std::time::Duration {
