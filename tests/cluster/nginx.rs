@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::certificates::Certificates;
 use crate::support::eventually;
 use crate::support::process::free_port;
-use crate::support::redis::Certificates;
 
 /// A running nginx. It ends when it is dropped.
 pub(crate) struct Nginx {
