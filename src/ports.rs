@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::domain::bed::{Bed, BedBoard, CapacityScope};
@@ -12,6 +13,7 @@ use crate::domain::task::Task;
 use crate::domain::triage::{TriageCase, TriageStatus};
 use crate::domain::{
     AlertScope, BedId, Event, EventId, HospitalId, PatientId, Payload, Position, RoomName, TaskId, Timestamp, TriageId,
+    WorkerEvent,
 };
 
 /// The store cannot do what it was asked. Nothing of that request was kept, unless said otherwise.
@@ -498,4 +500,67 @@ pub struct SocketStatus {
     /// Whether only this node could be asked.
     #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
+}
+
+// ---------------------------------------------------------------- workers
+
+/// What a worker published for sockets to be told.
+#[derive(Clone)]
+pub struct Published {
+    /// The event's name.
+    pub event: String,
+    /// Its arguments, each a JSON text.
+    pub arguments: Vec<Box<RawValue>>,
+    /// Who is told; nobody named means everybody.
+    pub rooms: Vec<String>,
+    /// Rooms and sockets that are not told.
+    pub except: Vec<String>,
+}
+
+/// What has to be done with something that was published.
+#[derive(Debug)]
+pub enum Judged {
+    /// It is an event of ours. It must be raised once, on one node.
+    Ours(WorkerEvent),
+    /// Its name or a room is not ours. This node's sockets were told; other nodes tell their own.
+    Passed,
+    /// The same, and it was dropped: it is not allowed.
+    Unknown,
+    /// It has our event's name and rooms, and its payload is not one JSON object.
+    Refused,
+}
+
+/// What became of raising an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raised {
+    /// It is durable and on its way.
+    Now,
+    /// It was raised before.
+    Before,
+}
+
+/// It was not raised, or nobody knows. Raising it again is safe.
+#[derive(Debug, thiserror::Error)]
+#[error("what a worker published could not be raised")]
+pub struct NotRaised(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Raises what workers publish. `service::Workers` does; the bridges ask it.
+#[async_trait]
+pub trait Raise: Send + Sync {
+    /// Decides what has to be done with something that was published.
+    async fn judge(&self, published: Published) -> Judged;
+
+    /// Emits the event under this id, unless that was done before, on whichever node. `fingerprint` belongs to what was
+    /// published. Its place among the events is taken when this is first polled.
+    async fn raise(&self, id: EventId, event: &WorkerEvent, fingerprint: [u8; 32]) -> Result<Raised, NotRaised>;
+
+    /// Whether an event of this id was raised, as far as can be told now.
+    async fn was_raised(&self, id: EventId) -> Result<bool, StoreError>;
+}
+
+/// Tells sockets of this node something now: without a position, kept nowhere. Whoever is not there misses it.
+#[async_trait]
+pub trait Volatile: Send + Sync {
+    /// Tells it to the members of its rooms, each once.
+    async fn tell(&self, published: &Published);
 }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
+use crate::bus::bridges::Bridges;
 use crate::bus::redis::Presence;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -22,7 +23,7 @@ use crate::domain::Room;
 use crate::domain::access::Identity;
 use crate::emitter::{Emitter, EmitterTask};
 use crate::ports::{Bus, Connections, SessionCopies, Store, StoreError};
-use crate::service::{PredictionWorker, Rooms, Services};
+use crate::service::{PredictionWorker, Rooms, Services, Workers};
 use crate::shutdown::{Ending, Readiness, Shutdown};
 use crate::telemetry::Metrics;
 use crate::{api, socket};
@@ -111,6 +112,9 @@ impl App {
             metrics: metrics.clone(),
             settings: settings::socket(&config),
         });
+        let workers = passing(&services.workers, &sockets, config.bridges.allow_unknown);
+        let bridges = settings::bridges(&config).context("redis.url")?;
+        let bridges = bridges.map(|settings| Bridges::new(settings, workers, clock.clone(), metrics.clone()));
         let stop = shutdown.soft().clone();
         let connections = join_others(others, &sockets, &shutdown);
         let readiness = Readiness::default();
@@ -128,9 +132,9 @@ impl App {
         let is_open = config.auth.mode == config::Mode::Open;
         let router = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
 
-        // The order of the end: no new connection and sockets closed, requests finished, what they emitted committed and
-        // published, delivery done, the store closed.
-        let (requests_done, emitter_done) = (CancellationToken::new(), CancellationToken::new());
+        // The order of the end: no new connection and sockets closed, requests finished and what workers had published raised,
+        // all of that committed and published, delivery done, the store closed.
+        let (requests_done, bridges_done) = (CancellationToken::new(), CancellationToken::new());
 
         shutdown.supervise("http", {
             let user_timeout = config.socket.ping_interval + config.socket.ping_timeout;
@@ -149,15 +153,8 @@ impl App {
                 Ok::<_, Infallible>(())
             }
         });
-        shutdown.supervise("emitter", {
-            let (bus, done) = (bus.clone(), emitter_done.clone());
-            async move {
-                emitter.run(requests_done).await;
-                bus.close();
-                done.cancel();
-                Ok::<_, Infallible>(())
-            }
-        });
+        hear_workers(bridges, bridges_done.clone(), &shutdown);
+        emit_for(emitter, bus.clone(), [requests_done, bridges_done], &shutdown);
         shutdown.supervise("delivery", {
             let events = bus.subscribe();
             async move {
@@ -185,6 +182,45 @@ impl App {
         store.close().await;
         Ok(ending?)
     }
+}
+
+/// Commits and publishes until all who emit are done; then the bus ends.
+fn emit_for(emitter: EmitterTask, bus: Arc<dyn Bus>, callers: [CancellationToken; 2], shutdown: &Shutdown) {
+    shutdown.supervise("emitter", async move {
+        let are_done = CancellationToken::new();
+        let wait = async {
+            for caller in &callers {
+                caller.cancelled().await;
+            }
+            are_done.cancel();
+        };
+        tokio::join!(emitter.run(are_done.clone()), wait);
+        bus.close();
+        Ok::<_, Infallible>(())
+    });
+}
+
+/// What workers publish that is no event of ours goes to the sockets of this node if it may.
+fn passing(workers: &Workers, sockets: &socket::SocketServer, may_pass: bool) -> Arc<Workers> {
+    let workers = workers.clone();
+    Arc::new(if may_pass {
+        workers.passing_unknown_to(Arc::new(sockets.clone()))
+    } else {
+        workers
+    })
+}
+
+/// Listens to workers, if that is asked for, and says when everything that they published is raised.
+fn hear_workers(bridges: Option<Bridges>, done: CancellationToken, shutdown: &Shutdown) {
+    let Some(bridges) = bridges else {
+        return done.cancel();
+    };
+    let stop = shutdown.soft().clone();
+    shutdown.supervise("bridges", async move {
+        bridges.run(stop).await;
+        done.cancel();
+        Ok::<_, Infallible>(())
+    });
 }
 
 /// Runs what binds this node to others; answers who is connected, over all of them.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bus::bridges;
 use crate::bus::redis::{self, InvalidServer};
 use crate::domain::bed::{CapacityPolicy, InvalidCapacityPolicy};
 use crate::domain::limiter::AlertLimit;
@@ -105,6 +106,27 @@ pub fn redis(redis: &config::Redis) -> Result<Option<redis::Settings>, InvalidSe
         prefix: redis.prefix.clone(),
         max_events: redis.stream_events,
         max_age: redis.stream_age,
+    }))
+}
+
+/// Whom to listen to, if to anybody.
+///
+/// # Errors
+/// If Redis is not where the configuration says.
+pub(super) fn bridges(config: &config::Config) -> Result<Option<bridges::Settings>, InvalidServer> {
+    let bridges = &config.bridges;
+    let redis = redis(&config.redis)?.filter(|_| bridges.enabled);
+    Ok(redis.map(|redis| bridges::Settings {
+        server: redis.server,
+        prefix: redis.prefix,
+        python: bridges.python.clone(),
+        python_dialect: match bridges.python_dialect {
+            config::PythonDialect::Auto => bridges::Dialect::Auto,
+            config::PythonDialect::Arguments => bridges::Dialect::Arguments,
+            config::PythonDialect::Raw => bridges::Dialect::Raw,
+        },
+        node: bridges.node.clone(),
+        max_message_bytes: bridges.max_message_bytes,
     }))
 }
 

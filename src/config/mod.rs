@@ -7,6 +7,7 @@
 mod alerts;
 mod api;
 mod auth;
+mod bridges;
 mod capacity;
 mod layers;
 mod log;
@@ -25,6 +26,7 @@ use std::path::Path;
 pub use alerts::Alerts;
 pub use api::Api;
 pub use auth::{Algorithm, Auth, Mode};
+pub use bridges::{Bridges, PythonDialect};
 pub use capacity::Capacity;
 pub use log::{Format, Log};
 pub use metrics::Metrics;
@@ -55,6 +57,8 @@ pub struct Config {
     pub store: Store,
     /// What many nodes share beside the database.
     pub redis: Redis,
+    /// What is heard of what workers publish.
+    pub bridges: Bridges,
     /// From score to level to alert.
     pub risk: Risk,
     /// The alert limiter.
@@ -86,6 +90,7 @@ impl Config {
         let socket: Option<Socket> = layers.section("socket", &mut findings);
         let store: Option<Store> = layers.section("store", &mut findings);
         let redis = layers.section("redis", &mut findings);
+        let bridges: Option<Bridges> = layers.section("bridges", &mut findings);
         let risk = layers.section("risk", &mut findings);
         let alerts = layers.section("alerts", &mut findings);
         let capacity = layers.section("capacity", &mut findings);
@@ -94,6 +99,9 @@ impl Config {
         let metrics = layers.section("metrics", &mut findings);
         let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
         let redis = redis.and_then(|redis: redis::Written| redis.resolve(&layers, &mut findings));
+        if let (Some(bridges), Some(redis)) = (&bridges, &redis) {
+            bridges.check_redis(redis, &layers, &mut findings);
+        }
 
         if let (Some(server), Some(socket), Some(store), Some(redis)) = (&server, &socket, &store, &redis) {
             let is_one_of_many = redis.url.is_some() && matches!(store.database, Database::Postgres(_));
@@ -113,6 +121,7 @@ impl Config {
                 socket: socket?,
                 store: store?,
                 redis: redis?,
+                bridges: bridges?,
                 risk: risk?,
                 alerts: alerts?,
                 capacity: capacity?,

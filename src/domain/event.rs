@@ -23,6 +23,20 @@ impl EventName {
     /// A bed changed its state.
     pub const BED_STATUS_CHANGED: Self = Self(Cow::Borrowed("bed_status_changed"));
 
+    /// The name, if it is one of ours.
+    pub fn known(name: &str) -> Option<Self> {
+        [
+            Self::PATIENT_ALERT,
+            Self::RISK_UPDATED,
+            Self::HOSPITAL_ALERT,
+            Self::TRIAGE_UPDATED,
+            Self::STAFF_AVAILABILITY_CHANGED,
+            Self::BED_STATUS_CHANGED,
+        ]
+        .into_iter()
+        .find(|known| known.as_str() == name)
+    }
+
     /// The name as the wire writes it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,19 +45,7 @@ impl EventName {
 
 impl From<String> for EventName {
     fn from(name: String) -> Self {
-        for known in [
-            Self::PATIENT_ALERT,
-            Self::RISK_UPDATED,
-            Self::HOSPITAL_ALERT,
-            Self::TRIAGE_UPDATED,
-            Self::STAFF_AVAILABILITY_CHANGED,
-            Self::BED_STATUS_CHANGED,
-        ] {
-            if known.as_str() == name {
-                return known;
-            }
-        }
-        Self(Cow::Owned(name))
+        Self::known(&name).unwrap_or(Self(Cow::Owned(name)))
     }
 }
 

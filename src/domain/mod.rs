@@ -9,6 +9,7 @@ mod payload;
 mod position;
 mod room;
 mod timestamp;
+mod worker;
 
 pub mod access;
 pub mod alert;
@@ -26,3 +27,4 @@ pub use payload::{FreeForm, FreeValue, Payload};
 pub use position::{InvalidPosition, Position};
 pub use room::{InvalidRoom, Room, RoomName};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use worker::{NotOurs, WorkerEvent};

@@ -16,6 +16,7 @@ mod rooms;
 mod staff;
 mod triage;
 mod vitals;
+mod workers;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use risk::{Assessment, Predict, Risk, RiskAssessed};
 pub use rooms::Rooms;
 pub use staff::{Availability, Staff, StaffSaved};
 pub use triage::{NewTriage, Triage, TriageChange, TriageRequest, TriageSaved};
+pub use workers::Workers;
 
 /// What the use cases can be tuned by.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub struct Services {
     pub beds: Beds,
     /// Who may join which room.
     pub rooms: Rooms,
+    /// What workers publish through Redis.
+    pub workers: Workers,
 }
 
 impl Services {
@@ -115,7 +119,8 @@ impl Services {
             triage: Triage(core.clone()),
             staff: Staff(core.clone()),
             beds: Beds(core.clone()),
-            rooms: Rooms(core),
+            rooms: Rooms(core.clone()),
+            workers: Workers { core, unknown: None },
         };
         (services, worker)
     }

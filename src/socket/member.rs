@@ -71,7 +71,7 @@ struct State {
     /// When it had caught up; `None`: it never had to.
     caught_up: Option<Instant>,
     rooms: BTreeMap<RoomName, Joined>,
-    /// Events and bytes that it was sent in rooms it has left.
+    /// Events and bytes that it was sent in rooms it has left, and beside its rooms.
     sent_before: (u64, u64),
     /// Its session. `None`: nothing is promised to it.
     session: Option<OpenSession>,
@@ -317,7 +317,13 @@ impl Member {
             .save(state.session.as_ref().map(|session| left(session.pid.clone())))
     }
 
-    /// Events and bytes that were sent to it in its rooms so far.
+    /// Counts an event that it was sent beside those of its rooms.
+    pub(super) fn note_sent(&self, bytes: u64) {
+        let mut state = lock(&self.state);
+        state.sent_before = (state.sent_before.0 + 1, state.sent_before.1 + bytes);
+    }
+
+    /// Events and bytes that were sent to it so far.
     pub(super) fn sent(&self) -> (u64, u64) {
         let state = lock(&self.state);
         state

@@ -17,6 +17,7 @@ mod receipts;
 pub mod recovery;
 mod rooms;
 mod transport;
+mod volatile;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

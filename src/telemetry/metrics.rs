@@ -30,6 +30,15 @@ pub struct ResultLabel {
     pub result: &'static str,
 }
 
+/// `{bridge="python",result="emitted"}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BridgeLabels {
+    /// `python` or `node`.
+    pub bridge: &'static str,
+    /// What became of it.
+    pub result: &'static str,
+}
+
 /// `{method="POST",route="/api/alerts/patient",status="201"}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -85,6 +94,14 @@ pub struct Metrics {
     pub bus_unsent: Counter,
     /// Entries of the stream that are not ours.
     pub bus_foreign: Counter,
+    /// Whether what workers publish is heard: 1 or 0.
+    pub bridge_up: Gauge<i64>,
+    /// Messages that workers published and this node heard, by what became of them.
+    pub bridge_messages: Family<BridgeLabels, Counter>,
+    /// Messages that were raised for everybody in their rooms although they named somebody to be left out.
+    pub bridge_exclusions: Counter,
+    /// Subscriptions that were lost; what was published meanwhile was heard by other nodes or by nobody.
+    pub bridge_cuts: Counter,
     uptime: Gauge<f64, AtomicU64>,
 }
 
@@ -116,6 +133,10 @@ impl Metrics {
             bus_filled: Counter::default(),
             bus_unsent: Counter::default(),
             bus_foreign: Counter::default(),
+            bridge_up: Gauge::default(),
+            bridge_messages: Family::default(),
+            bridge_exclusions: Counter::default(),
+            bridge_cuts: Counter::default(),
             uptime: Gauge::default(),
         };
         let m = &metrics;
@@ -197,6 +218,22 @@ impl Metrics {
             "Entries of the stream that are not ours",
             m.bus_foreign.clone(),
         );
+        registry.register(
+            "bridge_up",
+            "Whether what workers publish is heard",
+            m.bridge_up.clone(),
+        );
+        registry.register(
+            "bridge_messages",
+            "What workers published and this node heard, by what became of it",
+            m.bridge_messages.clone(),
+        );
+        registry.register(
+            "bridge_exclusions",
+            "Messages that were raised for all of their rooms although they named somebody to be left out",
+            m.bridge_exclusions.clone(),
+        );
+        registry.register("bridge_cuts", "Subscriptions that were lost", m.bridge_cuts.clone());
         registry.register_with_unit("uptime", "How long this node has run", Unit::Seconds, m.uptime.clone());
         metrics.registry = std::sync::Arc::new(registry);
         metrics

@@ -4,4 +4,4 @@ mod logging;
 mod metrics;
 
 pub use logging::{Hashed, LogError, LogFormat, hashed, init_logging};
-pub use metrics::{EventLabel, Metrics, RequestLabels, ResultLabel, TransportLabel};
+pub use metrics::{BridgeLabels, EventLabel, Metrics, RequestLabels, ResultLabel, TransportLabel};

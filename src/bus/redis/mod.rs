@@ -53,6 +53,7 @@ use crate::telemetry::Metrics;
 
 pub use self::copies::RedisCopies;
 pub use self::presence::Presence;
+pub(crate) use self::server::Link;
 pub use self::server::{InvalidServer, LinkError, Server};
 pub use self::sole::{NotSole, Sole};
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub, PubSubSink, PubSubStream};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
@@ -177,6 +177,45 @@ impl Server {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         Ok(Link::One(connection))
+    }
+
+    /// A connection that hears what is published on these channels, and on all that match these patterns. In a Cluster it is
+    /// one to any of the servers: each hears what is published on any.
+    pub(crate) async fn subscribe(
+        &self,
+        channels: &[String],
+        patterns: &[String],
+    ) -> Result<(PubSubSink, PubSubStream), LinkError> {
+        ready_for_tls();
+        let begin = async {
+            let mut connection = self.listen().await?;
+            if !channels.is_empty() {
+                connection.subscribe(channels).await?;
+            }
+            if !patterns.is_empty() {
+                connection.psubscribe(patterns).await?;
+            }
+            Ok(connection.split())
+        };
+        tokio::time::timeout(CONNECT_OVERALL, begin)
+            .await
+            .unwrap_or(Err(LinkError::Silent))
+    }
+
+    async fn listen(&self) -> Result<PubSub, LinkError> {
+        let Topology::Cluster(seeds) = &self.topology else {
+            return Ok(self.client().await?.get_async_pubsub().await?);
+        };
+        let mut last = LinkError::Silent;
+        for seed in seeds {
+            let client = self.client_of(seed.clone())?;
+            match tokio::time::timeout(CONNECT, client.get_async_pubsub()).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error.into(),
+                Err(_) => last = LinkError::Silent,
+            }
+        }
+        Err(last)
     }
 
     async fn client(&self) -> Result<Client, RedisError> {

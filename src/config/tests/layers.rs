@@ -203,6 +203,32 @@ fn what_cannot_be_a_stream_is_refused_by_key() {
 }
 
 #[test]
+fn bridges_need_a_redis_and_channels_that_are_told_apart() {
+    const ON: (&str, &str) = ("WARDBELL__BRIDGES__ENABLED", "true");
+    const URL: (&str, &str) = ("REDIS_URL", "redis://cache");
+
+    assert!(load([ON, URL]).unwrap().bridges.enabled);
+    assert_only_problem(load([ON]), "bridges.enabled", "needs redis.url");
+    for (variable, value, key, message) in [
+        ("PYTHON", "socket.io#/#r1", "bridges.python", "no channel of an emitter"),
+        ("NODE", "a#b", "bridges.node", "must not contain #"),
+        ("NODE", &"x".repeat(300), "bridges.node", "1 to 256 bytes"),
+        ("PYTHON_DIALECT", "pickle", "bridges.python_dialect", "unknown variant"),
+        ("MAX_MESSAGE_BYTES", "10", "bridges.max_message_bytes", "between 1024"),
+    ] {
+        let variable = format!("WARDBELL__BRIDGES__{variable}");
+        assert_only_problem(load([ON, URL, (&variable, value)]), key, message);
+    }
+    let silent = [
+        ON,
+        URL,
+        ("WARDBELL__BRIDGES__NODE", ","),
+        ("WARDBELL__BRIDGES__PYTHON", ","),
+    ];
+    assert_only_problem(load(silent), "bridges.node", "must name something");
+}
+
+#[test]
 fn a_database_that_is_named_with_its_password_does_not_show_it() {
     for url in [
         "postgres://wardbell:hunter2@db/wardbell",
