@@ -43,7 +43,7 @@ $(JS)/node_modules/.installed: $(JS)/package-lock.json
 	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(PYTHON)/.venv/.installed: $(PYTHON)/newest.txt $(PYTHON)/oldest.txt
+$(PYTHON)/.venv/.installed: $(wildcard $(PYTHON)/*.txt)
 	scripts/python-clients $(PYTHON)
 	touch $@
 

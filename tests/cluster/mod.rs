@@ -7,3 +7,4 @@ mod nginx;
 pub(crate) mod nodes;
 mod recovery;
 mod refusals;
+mod workers;

@@ -5,6 +5,7 @@
 mod recovery;
 mod stock;
 mod wire;
+mod workers;
 
 pub(crate) use stock::{Library, Options, Stock};
 

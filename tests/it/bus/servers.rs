@@ -178,8 +178,8 @@ async fn sentinels_name_another_master_when_the_first_is_killed() {
     assert!(length > 0, "the new master carries events");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_three() {
+/// A Cluster that works.
+pub(super) async fn cluster() -> [Redis; 3] {
     let servers = [Redis::cluster_node(), Redis::cluster_node(), Redis::cluster_node()];
     let hosts: Vec<String> = servers.iter().map(|server| server.addr().to_string()).collect();
     let mut create = vec!["--cluster", "create"];
@@ -195,10 +195,16 @@ async fn a_cluster_of_three() {
         })
         .await;
     }
+    servers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_three() {
+    let servers = cluster().await;
 
     // One seed is enough, whichever server holds the stream.
-    for host in &hosts {
-        let nodes = pair(&format!("redis+cluster://{host}"), None).await;
+    for server in &servers {
+        let nodes = pair(&format!("redis+cluster://{}", server.addr()), None).await;
         assert_carries(&nodes).await;
     }
 }
