@@ -16,6 +16,10 @@ RUN mkdir src \
  && touch src/lib.rs \
  && cargo build --release --locked
 
+# The page as `make web` has built it; where it has not, the server says how to get it. Nothing here calls npm.
+ENV WARDBELL_CONSOLE=skip
+COPY build.rs ./
+COPY web web
 COPY config config
 COPY src src
 RUN touch src/main.rs src/lib.rs \

@@ -6,6 +6,7 @@
 mod alerts;
 mod answer;
 mod beds;
+mod console;
 mod error;
 mod extract;
 mod fields;
@@ -64,6 +65,10 @@ pub struct Deps {
 }
 
 /// What can be chosen about the API.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the configuration"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The largest body, in bytes; larger ones are answered 413.
@@ -73,6 +78,8 @@ pub struct Settings {
     pub rate_limit_per_second: u32,
     /// Whether `/api/openapi.json` and `/api/docs` are served.
     pub serve_docs: bool,
+    /// Whether browsers are shown the console at `/`.
+    pub serve_console: bool,
     /// Whether `/metrics` is served.
     pub serve_metrics: bool,
     /// Whether `/metrics` asks for a token outside open mode. Prometheus usually scrapes without one, inside the network.
@@ -85,6 +92,7 @@ impl Default for Settings {
             max_body_bytes: 1024 * 1024,
             rate_limit_per_second: 0,
             serve_docs: true,
+            serve_console: true,
             serve_metrics: true,
             metrics_need_token: false,
         }
@@ -158,7 +166,7 @@ fn docs() -> OpenApiRouter<Api> {
         .route(DOCS[2], routing::get(operating::docs_asset))
 }
 
-/// The pages that the document does not list.
+/// Pages of the documentation, which the document does not list; nor does it list the console's assets.
 const DOCS: [&str; 3] = ["/api/docs", "/api/docs/", "/api/docs/{*asset}"];
 
 /// The whole REST API, with its own answers to what is no route (404) and no method of one (405).
@@ -173,6 +181,9 @@ pub fn router(deps: Deps) -> Router {
     if deps.settings.serve_docs {
         all = all.merge(docs());
     }
+    if deps.settings.serve_console {
+        all = all.route(console::ASSETS, routing::get(console::asset));
+    }
     let (router, document) = all.split_for_parts();
     let api = Api::new(deps, &document);
     router
@@ -184,7 +195,13 @@ pub fn router(deps: Deps) -> Router {
 
 impl Api {
     fn new(deps: Deps, document: &utoipa::openapi::OpenApi) -> Self {
-        let routes = document.paths.paths.keys().cloned().chain(DOCS.map(Into::into));
+        let routes = document
+            .paths
+            .paths
+            .keys()
+            .cloned()
+            .chain(DOCS.map(Into::into))
+            .chain([console::ASSETS.into()]);
         Self(Arc::new(Shared {
             open_identity: auth::open_identity(),
             callers: limit::CallerLimit::per_second(deps.settings.rate_limit_per_second),

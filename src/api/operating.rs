@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, json, raw};
+use super::console;
 use super::error::ApiError;
 use super::extract::{Caller, authenticate};
 use super::openapi::OPERATING;
@@ -41,15 +42,36 @@ pub(super) struct Index {
     /// Where a machine reads on.
     openapi: &'static str,
     health: &'static str,
+    /// What is asked of whoever comes: `open`, `token` or `legacy`.
+    #[schema(example = "token")]
+    auth_mode: String,
 }
 
 /// What this server is, and where to read on
-#[utoipa::path(get, path = "/", tag = OPERATING, security(()), responses((status = 200, description = "What this is", body = Index)))]
-pub(super) async fn index() -> Answer {
+///
+/// Browsers, which ask for `text/html`, are shown the console instead.
+#[utoipa::path(
+    get, path = "/", tag = OPERATING, security(()),
+    responses((status = 200, description = "What this is", content((Index = "application/json"), (String = "text/html"))))
+)]
+pub(super) async fn index(State(api): State<Api>, headers: HeaderMap) -> Answer {
+    let mut response = if api.settings.serve_console && console::is_asked_for(&headers) {
+        console::page(&headers)
+    } else {
+        described(&api)?
+    };
+    response
+        .headers_mut()
+        .append(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+fn described(api: &Api) -> Answer {
     let (documentation, openapi, health) = ("/api/docs", "/api/openapi.json", "/health");
     json(
         StatusCode::OK,
         &Index {
+            auth_mode: api.authenticator.mode().to_string(),
             service: SERVICE,
             version: env!("CARGO_PKG_VERSION"),
             documentation,

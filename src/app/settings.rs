@@ -157,6 +157,7 @@ pub(super) fn api(config: &config::Config) -> api::Settings {
         max_body_bytes: config.server.max_body_bytes,
         rate_limit_per_second: config.api.rate_limit_per_second,
         serve_docs: config.api.docs,
+        serve_console: config.console.enabled,
         serve_metrics: config.metrics.enabled,
         metrics_need_token: config.metrics.need_token,
     }

@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod bridges;
 mod capacity;
+mod console;
 mod layers;
 mod log;
 mod metrics;
@@ -28,6 +29,7 @@ pub use api::Api;
 pub use auth::{Algorithm, Auth, Mode};
 pub use bridges::{Bridges, PythonDialect};
 pub use capacity::Capacity;
+pub use console::Console;
 pub use log::{Format, Log};
 pub use metrics::Metrics;
 pub use problem::{Invalid, Note, Problem};
@@ -67,6 +69,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// REST.
     pub api: Api,
+    /// The page at `/`.
+    pub console: Console,
     /// Logs.
     pub log: Log,
     /// Metrics.
@@ -95,6 +99,7 @@ impl Config {
         let alerts = layers.section("alerts", &mut findings);
         let capacity = layers.section("capacity", &mut findings);
         let api = layers.section("api", &mut findings);
+        let console = layers.section("console", &mut findings);
         let log = layers.section("log", &mut findings);
         let metrics = layers.section("metrics", &mut findings);
         let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
@@ -126,6 +131,7 @@ impl Config {
                 alerts: alerts?,
                 capacity: capacity?,
                 api: api?,
+                console: console?,
                 log: log?,
                 metrics: metrics?,
                 notes,

@@ -14,6 +14,46 @@ async fn it_says_what_it_is_that_it_lives_and_that_it_is_ready() {
     assert_answer!("ready", server.rest().get("/ready").await.expect(200));
 }
 
+const BROWSER: (&str, &str) = (
+    "accept",
+    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+);
+
+#[tokio::test]
+async fn browsers_are_shown_a_page_without_a_token_and_programs_the_index() {
+    let server = with_tokens().await;
+
+    let page = server.rest().header(BROWSER.0, BROWSER.1).get("/").await;
+    let index = server.rest().header("accept", "*/*").get("/").await;
+
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert!(page.headers.get_all("vary").iter().any(|vary| vary == "accept"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("script-src 'self'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert!(page.text.starts_with("<!doctype html>"), "{}", page.text);
+    assert_eq!(index.header("content-type"), Some("application/json"));
+    server.rest().get("/assets/nothing.js").await.expect_error(404);
+}
+
+#[tokio::test]
+async fn the_page_can_be_switched_off() {
+    let server = TestServer::builder()
+        .set("WARDBELL__CONSOLE__ENABLED", "false")
+        .start()
+        .await;
+
+    let answer = server.rest().header(BROWSER.0, BROWSER.1).get("/").await;
+
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.expect(200)["auth_mode"], "open");
+    server.rest().get("/assets/nothing.js").await.expect_error(404);
+}
+
 #[tokio::test]
 async fn every_answer_carries_a_request_id_and_the_headers_that_keep_browsers_careful() {
     let server = TestServer::start().await;
