@@ -4,7 +4,7 @@
 # make image   builds the container image with buildah and tries the binary in it; base images must be there
 # make fuzz    ten minutes of fuzzing; FUZZ_SECONDS=60 for less
 #
-# One dev build serves everything: unit tests, integration tests, interop and outages run the same binary.
+# One dev build serves everything: unit tests, integration tests, the browser, interop, cluster and outages run the same binary.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,12 +18,12 @@ export PATH := $(PATH):/usr/lib/postgresql/17/bin:/usr/lib/postgresql/16/bin:/us
 LIMIT := timeout --foreground --kill-after=30s
 FUZZ_SECONDS ?= 600
 
-.PHONY: help test quick soak fuzz deny prepare clients format lint docs config licences unit interop cluster outage image
+.PHONY: help test quick soak fuzz deny prepare clients web format lint docs config licences unit browser interop cluster outage image
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
-test: prepare clients format lint docs licences config unit interop cluster outage
+test: prepare clients web format lint docs licences config unit browser interop cluster outage
 	@echo "make test: everything passed in $$(scripts/elapsed stop)"
 
 quick: format lint docs config unit
@@ -37,10 +37,13 @@ prepare:
 JS := tests/interop/js
 PYTHON := tests/interop/python
 
+WEB := web
+BROWSER := tests/browser
+
 clients: $(JS)/node_modules/.installed $(PYTHON)/.venv/.installed
 
-$(JS)/node_modules/.installed: $(JS)/package-lock.json
-	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error
+%/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
 $(PYTHON)/.venv/.installed: $(wildcard $(PYTHON)/*.txt)
@@ -69,10 +72,24 @@ config:
 	$(CARGO) test --locked --quiet --no-run
 	scripts/check-configs target/debug/wardbell
 
+# The page: what the binary is going to show. Before anything that cargo builds, which embeds it.
+web: $(WEB)/node_modules/.installed
+	cd $(WEB) && npm run --silent typecheck
+	cd $(WEB) && npm run --silent lint
+	cd $(WEB) && $(LIMIT) 5m npm test --silent
+	cd $(WEB) && npm run --silent build
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
 unit:
 	$(LIMIT) 20m $(CARGO) test --locked
+
+# Chromium on the page, against the real binary; WARDBELL_BINARY=target/release/wardbell for another one. Pictures: target/screenshots.
+WARDBELL_BINARY ?= target/debug/wardbell
+
+browser: $(BROWSER)/node_modules/.installed
+	cd $(BROWSER) && npm run --silent typecheck
+	cd $(BROWSER) && WARDBELL_BINARY="$(abspath $(WARDBELL_BINARY))" $(LIMIT) 8m npm test --silent
 
 # The clients that hospitals run, against the real binary.
 interop: clients
