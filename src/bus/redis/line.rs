@@ -140,13 +140,10 @@ impl Line {
         let end = page.last().map_or(question.after, |last| last.position);
         for Positioned { position, event } in page {
             if position > self.last {
-                // A spooled event was perhaps handed on before it came into the store.
-                let slot = if position.minor > 0 && self.told.contains(event.id) {
-                    None
-                } else {
-                    Some(event)
-                };
-                self.held.insert(position, slot);
+                // A spooled event was perhaps handed on before it came into the store, also under a number: its commit was in
+                // doubt, and turned out to have been kept.
+                let is_told = self.told.contains(event.id);
+                self.held.insert(position, (!is_told).then_some(event));
             } else if self.owed.is_some() && !self.told.contains(event.id) {
                 self.hand_on_late(event, out);
             }
@@ -384,6 +381,20 @@ mod tests {
         line.take(5, Some(event()), &mut out);
 
         assert_eq!(positions(&out), [place, at(5)]);
+    }
+
+    #[test]
+    fn a_spooled_event_whose_commit_was_in_doubt_and_was_kept_is_told_once() {
+        let (mut line, mut out) = (Line::new(at(4)), Vec::new());
+        let (spooled, next) = (event(), event());
+        let place = Position { major: 4, minor: 77 };
+        line.take_spooled(place, Arc::clone(&spooled), &mut out);
+
+        let question = line.question();
+        line.take_page(question, page(&[(5, &spooled), (6, &next)]), true, &mut out);
+
+        assert_eq!(positions(&out), [place, at(6)]);
+        assert_eq!(line.last(), at(6));
     }
 
     #[test]
