@@ -6,7 +6,7 @@
 //! Who may import whom (`tests/architecture.rs` holds the code to it):
 //!
 //! ```text
-//! domain, clock ← telemetry ← ports ← emitter ← service ← the edges (store, bus, auth, socket, api) ← app ← main, cli
+//! domain, clock ← telemetry ← ports ← emitter ← service ← the edges (store, bus, auth, socket, api, ehr) ← app ← main, cli
 //! ```
 //!
 //! An edge never imports another edge, and `store` and `bus` stop at `ports`. `config` is read by `app` and `cli` alone: they
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod ehr;
 pub mod emitter;
 pub mod ports;
 pub mod service;

@@ -60,6 +60,8 @@ pub struct Deps {
     pub metrics: Metrics,
     /// Whether this node may be sent work.
     pub readiness: Readiness,
+    /// Routes of another contract on the same port. They are observed like ours, and answered by whoever made them.
+    pub beside: Option<Router>,
     /// What can be chosen.
     pub settings: Settings,
 }
@@ -173,7 +175,8 @@ const DOCS: [&str; 3] = ["/api/docs", "/api/docs/", "/api/docs/{*asset}"];
 ///
 /// # Panics
 /// Never: that two routes do not collide is a matter of the code, and every test starts here.
-pub fn router(deps: Deps) -> Router {
+pub fn router(mut deps: Deps) -> Router {
+    let beside = deps.beside.take();
     let mut all = routes();
     if deps.settings.serve_metrics {
         all = all.merge(metrics());
@@ -186,6 +189,10 @@ pub fn router(deps: Deps) -> Router {
     }
     let (router, document) = all.split_for_parts();
     let api = Api::new(deps, &document);
+    let router = match beside {
+        Some(beside) => router.merge(beside.with_state(())),
+        None => router,
+    };
     router
         .fallback(|| async { error::ApiError::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async { error::ApiError::method_not_allowed() })
@@ -303,6 +310,7 @@ mod tests {
                 clock,
                 metrics: metrics.clone(),
                 readiness: readiness.clone(),
+                beside: None,
                 settings: Settings::default(),
             };
             (

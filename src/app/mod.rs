@@ -1,6 +1,7 @@
 //! The composition root: builds every part, hands each what it needs, and runs them until the shutdown.
 
 mod backbone;
+mod ehr;
 mod origin;
 mod serve;
 pub mod settings;
@@ -44,6 +45,7 @@ pub struct App {
     services: Services,
     emitter: EmitterTask,
     predictions: PredictionWorker,
+    ehr: Option<ehr::Built>,
 }
 
 impl App {
@@ -63,12 +65,14 @@ impl App {
         let (handle, emitter) = Emitter::new(store.clone(), bus.clone(), clock.clone(), metrics.clone());
         let (services, predictions) = Services::new(
             store.clone(),
-            handle,
+            handle.clone(),
             clock.clone(),
             metrics.clone(),
             settings::service(&config)?,
         );
         let authenticator = Arc::new(authenticator);
+        let are_many = matches!(others, Others::Welcome(..));
+        let ehr = ehr::build(&config, are_many, &store, &handle, &authenticator, (&clock, &metrics))?;
         Ok(Self {
             config,
             clock,
@@ -81,6 +85,7 @@ impl App {
             services,
             emitter,
             predictions,
+            ehr,
         })
     }
 
@@ -101,9 +106,11 @@ impl App {
             services,
             emitter,
             predictions,
+            ehr,
         } = self;
         let (socket_routes, sockets) = socket::new(socket::Deps {
             access: Arc::new(services.rooms.clone()),
+            contract: ehr.as_ref().map(|built| built.ehr.contract()),
             store: store.clone(),
             bus: bus.clone(),
             copies,
@@ -127,6 +134,7 @@ impl App {
             clock: clock.clone(),
             metrics,
             readiness: readiness.clone(),
+            beside: ehr.as_ref().map(|built| built.ehr.router()),
             settings: settings::api(&config),
         });
         let is_open = config.auth.mode == config::Mode::Open;
@@ -134,7 +142,8 @@ impl App {
 
         // The order of the end: no new connection and sockets closed, requests finished and what workers had published raised,
         // all of that committed and published, delivery done, the store closed.
-        let (requests_done, bridges_done) = (CancellationToken::new(), CancellationToken::new());
+        let requests_done = CancellationToken::new();
+        let (bridges_done, ehr_done) = (CancellationToken::new(), CancellationToken::new());
 
         shutdown.supervise("http", {
             let user_timeout = config.socket.ping_interval + config.socket.ping_timeout;
@@ -154,7 +163,8 @@ impl App {
             }
         });
         hear_workers(bridges, bridges_done.clone(), &shutdown);
-        emit_for(emitter, bus.clone(), [requests_done, bridges_done], &shutdown);
+        run_ehr(ehr, &sockets, &shutdown, ehr_done.clone());
+        emit_for(emitter, bus.clone(), [requests_done, bridges_done, ehr_done], &shutdown);
         shutdown.supervise("delivery", {
             let events = bus.subscribe();
             async move {
@@ -185,7 +195,7 @@ impl App {
 }
 
 /// Commits and publishes until all who emit are done; then the bus ends.
-fn emit_for(emitter: EmitterTask, bus: Arc<dyn Bus>, callers: [CancellationToken; 2], shutdown: &Shutdown) {
+fn emit_for(emitter: EmitterTask, bus: Arc<dyn Bus>, callers: [CancellationToken; 3], shutdown: &Shutdown) {
     shutdown.supervise("emitter", async move {
         let are_done = CancellationToken::new();
         let wait = async {
@@ -218,6 +228,27 @@ fn hear_workers(bridges: Option<Bridges>, done: CancellationToken, shutdown: &Sh
     let stop = shutdown.soft().clone();
     shutdown.supervise("bridges", async move {
         bridges.run(stop).await;
+        done.cancel();
+        Ok::<_, Infallible>(())
+    });
+}
+
+/// Runs contract B, if there is one, until everything that it was told is told.
+fn run_ehr(ehr: Option<ehr::Built>, sockets: &socket::SocketServer, shutdown: &Shutdown, done: CancellationToken) {
+    let Some(ehr::Built { ehr, peers }) = ehr else {
+        return done.cancel();
+    };
+    let stop = shutdown.soft().clone();
+    if let Some(peers) = peers {
+        let stop = stop.clone();
+        shutdown.supervise("peers", async move {
+            Box::pin(peers.run(stop)).await;
+            Ok::<_, Infallible>(())
+        });
+    }
+    let voice = Arc::new(sockets.clone());
+    shutdown.supervise("ehr", async move {
+        ehr.run(voice, stop).await;
         done.cancel();
         Ok::<_, Infallible>(())
     });

@@ -97,7 +97,7 @@ impl Section for Written {
 }
 
 /// The least length of a secret for HS256, in bytes: the hash's own (RFC 7518 §3.2).
-const MIN_SECRET_BYTES: usize = 32;
+pub(super) const MIN_SECRET_BYTES: usize = 32;
 
 /// What a public key may measure; certificates with chains stay below.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
@@ -243,7 +243,7 @@ impl Written {
 }
 
 /// Whether it is one of the [`PLACEHOLDERS`], however it is spelt.
-fn is_placeholder(secret: &str) -> bool {
+pub(super) fn is_placeholder(secret: &str) -> bool {
     let plain = secret.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     PLACEHOLDERS.contains(&plain.as_str())
 }

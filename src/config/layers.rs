@@ -121,9 +121,11 @@ fn read_file(file: &Path, defaults: &Table, given: &mut BTreeMap<Key, Given>, fi
                     Some(source.clone()),
                     format!("unknown key; [{section}] has {}", listed(known)),
                 );
-            } else if (section.as_str(), key.as_str()) == ("auth", "secret") && value.as_str() != Some("") {
-                let message = "a secret does not belong in this file: set JWT_SECRET_KEY, or JWT_SECRET_KEY_FILE to a file with it";
-                findings.problem("auth.secret", Some(source.clone()), message);
+            } else if let Some(variable) = secret_variable(&section, &key).filter(|_| value.as_str() != Some("")) {
+                let message = format!(
+                    "a secret does not belong in this file: set {variable}, or {variable}_FILE to a file with it"
+                );
+                findings.problem(format!("{section}.{key}"), Some(source.clone()), message);
             } else {
                 given.insert(
                     (section.clone(), key),
@@ -134,6 +136,15 @@ fn read_file(file: &Path, defaults: &Table, given: &mut BTreeMap<Key, Given>, fi
                 );
             }
         }
+    }
+}
+
+/// The variable that a secret comes from instead.
+fn secret_variable(section: &str, key: &str) -> Option<&'static str> {
+    match (section, key) {
+        ("auth", "secret") => Some("JWT_SECRET_KEY"),
+        ("ehr", "secret") => Some("JWT_SECRET"),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod auth;
 mod bridges;
 mod capacity;
 mod console;
+mod ehr;
 mod layers;
 mod log;
 mod metrics;
@@ -30,6 +31,7 @@ pub use auth::{Algorithm, Auth, Mode};
 pub use bridges::{Bridges, PythonDialect};
 pub use capacity::Capacity;
 pub use console::Console;
+pub use ehr::Ehr;
 pub use log::{Format, Log};
 pub use metrics::Metrics;
 pub use problem::{Invalid, Note, Problem};
@@ -61,6 +63,8 @@ pub struct Config {
     pub redis: Redis,
     /// What is heard of what workers publish.
     pub bridges: Bridges,
+    /// Contract B.
+    pub ehr: Ehr,
     /// From score to level to alert.
     pub risk: Risk,
     /// The alert limiter.
@@ -95,6 +99,7 @@ impl Config {
         let store: Option<Store> = layers.section("store", &mut findings);
         let redis = layers.section("redis", &mut findings);
         let bridges: Option<Bridges> = layers.section("bridges", &mut findings);
+        let ehr: Option<Ehr> = layers.section("ehr", &mut findings);
         let risk = layers.section("risk", &mut findings);
         let alerts = layers.section("alerts", &mut findings);
         let capacity = layers.section("capacity", &mut findings);
@@ -103,6 +108,9 @@ impl Config {
         let log = layers.section("log", &mut findings);
         let metrics = layers.section("metrics", &mut findings);
         let auth = auth.and_then(|auth: auth::Written| auth.resolve(server.as_ref(), &layers, &mut findings));
+        if let Some(ehr) = &ehr {
+            ehr.judge_secret(server.as_ref(), auth.as_ref(), &layers, &mut findings);
+        }
         let redis = redis.and_then(|redis: redis::Written| redis.resolve(&layers, &mut findings));
         if let (Some(bridges), Some(redis)) = (&bridges, &redis) {
             bridges.check_redis(redis, &layers, &mut findings);
@@ -127,6 +135,7 @@ impl Config {
                 store: store?,
                 redis: redis?,
                 bridges: bridges?,
+                ehr: ehr?,
                 risk: risk?,
                 alerts: alerts?,
                 capacity: capacity?,

@@ -65,7 +65,7 @@ enum As {
 }
 
 /// Variables that set a key, later ones winning over earlier ones.
-const NAMED: [(&str, &str, &str, As); 15] = [
+const NAMED: [(&str, &str, &str, As); 16] = [
     ("HOST", "server", "host", As::Key),
     ("PORT", "server", "port", As::Key),
     ("AUTH_MODE", "auth", "mode", As::Key),
@@ -80,17 +80,20 @@ const NAMED: [(&str, &str, &str, As); 15] = [
     ("DATABASE_PASSWORD", "store", "password", As::Key),
     ("REDIS_URL", "redis", "url", As::Key),
     ("REDIS_PASSWORD", "redis", "password", As::Key),
+    // The EHR's own: another secret than JWT_SECRET_KEY.
+    ("JWT_SECRET", "ehr", "secret", As::Key),
     ("LOG_LEVEL", "log", "level", As::Key),
     ("LOG_FORMAT", "log", "format", As::Key),
 ];
 
 /// Keys that may be secret, or carry one: a variable `…_FILE` names a file that holds the value.
-const SECRET: [(&str, &str); 5] = [
+const SECRET: [(&str, &str); 6] = [
     ("auth", "secret"),
     ("store", "url"),
     ("store", "password"),
     ("redis", "url"),
     ("redis", "password"),
+    ("ehr", "secret"),
 ];
 
 /// Variables of the Flask server that mean nothing here.

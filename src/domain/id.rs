@@ -106,6 +106,14 @@ checked_text!(
     /// user ids are: a number, an e-mail address, `auth0|5f7c8ec7`.
     UserId, is_name, InvalidName
 );
+checked_text!(
+    /// A clinic, as its EHR names it (contract B). Nothing of one is ever told to another.
+    TenantId, is_name, InvalidName
+);
+checked_text!(
+    /// A conversation between people of one tenant (contract B).
+    ThreadId, is_name, InvalidName
+);
 
 macro_rules! assigned_id {
     ($(#[$doc:meta])* $name:ident) => {

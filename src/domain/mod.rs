@@ -4,6 +4,7 @@
 //! objects that pass through unread.
 
 mod event;
+mod fact;
 mod id;
 mod payload;
 mod position;
@@ -22,7 +23,11 @@ pub mod task;
 pub mod triage;
 
 pub use event::{AlertFacts, AlertScope, Event, EventName};
-pub use id::{BedId, EventId, HospitalId, InvalidId, PatientId, StaffId, TaskId, TriageId, UserId, WardName};
+pub use fact::{Fact, Topic};
+pub use id::{
+    BedId, EventId, HospitalId, InvalidId, InvalidName, PatientId, StaffId, TaskId, TenantId, ThreadId, TriageId,
+    UserId, WardName,
+};
 pub use payload::{FreeForm, FreeValue, Payload};
 pub use position::{InvalidPosition, Position};
 pub use room::{InvalidRoom, Room, RoomName};

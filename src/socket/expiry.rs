@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use socketioxide::SocketIo;
 
 use super::events::{TOKEN_EXPIRED, TokenExpired};
+use super::guests::Who;
 use super::hub::Hub;
 use super::lock;
 use super::member::Member;
@@ -69,8 +70,13 @@ pub(super) fn tick(hub: &Hub, io: &SocketIo, now: Timestamp) {
                         disconnect_at,
                         timestamp: now,
                     };
+                    // The other contract knows no such event; its clients just come back with a new token.
+                    let is_ours = matches!(member.who, Who::Ours(_));
                     let socket = io.of("/").and_then(|root| root.get_socket(member.sid));
-                    if socket.is_some_and(|socket| socket.emit(TOKEN_EXPIRED, &told).is_err()) {
+                    if socket
+                        .filter(|_| is_ours)
+                        .is_some_and(|socket| socket.emit(TOKEN_EXPIRED, &told).is_err())
+                    {
                         tracing::debug!(conn.id = conn, "a socket could not be told that its token has expired");
                     }
                     lock(&hub.expiries.due).insert((disconnect_at, conn, Step::Close));

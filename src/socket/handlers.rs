@@ -13,6 +13,7 @@ use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 
 use super::events::{self, Denial, Membership};
+use super::guests::Who;
 use super::lock;
 use super::member::{Admission, Member};
 use super::recovery::{Interrupted, replay_room};
@@ -66,7 +67,7 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
     });
 }
 
-fn is_admitted(member: &Member) -> bool {
+pub(super) fn is_admitted(member: &Member) -> bool {
     match member.admit() {
         Admission::Admitted => true,
         Admission::Refused => {
@@ -183,7 +184,10 @@ async fn join(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result
     let hub = &member.hub;
     let room: Room = room.and_then(|room| room.parse().ok()).ok_or(Denial::InvalidRoom)?;
     let name = RoomName::from(&room);
-    match hub.access.may_join(&member.identity, &room).await {
+    let Who::Ours(identity) = &member.who else {
+        return Err(Denial::Unauthorized.into());
+    };
+    match hub.access.may_join(identity, &room).await {
         Ok(true) => {}
         Ok(false) => return Err(Denial::Unauthorized.into()),
         Err(error) => {

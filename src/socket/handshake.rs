@@ -27,6 +27,8 @@ pub(super) enum Rejection {
     Nameless,
     /// The server cannot take it now.
     Unavailable,
+    /// The other contract refuses its own client, in its own words.
+    Guest(&'static str),
 }
 
 impl fmt::Display for Rejection {
@@ -37,6 +39,7 @@ impl fmt::Display for Rejection {
             Self::InvalidToken => "Invalid token",
             Self::Nameless => "user_id and user_role required",
             Self::Unavailable => "Temporarily unavailable",
+            Self::Guest(text) => text,
         })
     }
 }

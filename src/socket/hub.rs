@@ -16,7 +16,7 @@ use super::transport::Registry;
 use super::{Deps, RoomAccess, Settings, lock};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::ports::{Bus, Store};
+use crate::ports::{Bus, Contract, Store};
 use crate::telemetry::Metrics;
 
 /// What all sockets of this node share.
@@ -25,6 +25,7 @@ pub(super) struct Hub {
     pub(super) event_rate: NonZeroU32,
     pub(super) event_burst: NonZeroU32,
     pub(super) access: Arc<dyn RoomAccess>,
+    pub(super) contract: Option<Arc<dyn Contract>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -46,6 +47,7 @@ impl Hub {
     pub(super) fn new(deps: Deps) -> Arc<Self> {
         let Deps {
             access,
+            contract,
             store,
             bus,
             copies,
@@ -68,6 +70,7 @@ impl Hub {
             gate: AsyncMutex::new(()),
             settings,
             access,
+            contract,
             store,
             bus,
             authenticator,

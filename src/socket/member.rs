@@ -13,13 +13,13 @@ use socketioxide::socket::Sid;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
+use super::guests::Who;
 use super::handlers::Request;
 use super::hub::Hub;
 use super::lock;
 use super::recovery::Committed;
 use super::rooms::{Form, Tally};
 use super::transport::Conn;
-use crate::domain::access::Identity;
 use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::{Session, SessionChange};
 
@@ -36,7 +36,9 @@ pub(super) enum Ending {
 pub(super) struct Card {
     pub(super) conn: Arc<Conn>,
     pub(super) sid: Sid,
-    pub(super) identity: Identity,
+    pub(super) who: Who,
+    /// SHA-256 of who it is: who may take its session up again.
+    pub(super) owner: [u8; 32],
     pub(super) expires_at: Option<Timestamp>,
     pub(super) form: Form,
 }
@@ -46,10 +48,10 @@ pub(super) struct Member {
     pub(super) hub: Arc<Hub>,
     pub(super) conn: Arc<Conn>,
     pub(super) sid: Sid,
-    pub(super) identity: Identity,
+    pub(super) who: Who,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) form: Form,
-    /// SHA-256 of the identity: who may take its session up again.
+    /// SHA-256 of who it is: who may take its session up again.
     pub(super) owner: [u8; 32],
     state: Mutex<State>,
     /// Its requests, in the order in which they came.
@@ -117,14 +119,15 @@ pub(super) enum Admission {
 }
 
 impl Member {
-    pub(super) fn new(hub: Arc<Hub>, card: Card, owner: [u8; 32]) -> Arc<Self> {
+    pub(super) fn new(hub: Arc<Hub>, card: Card) -> Arc<Self> {
         let quota = Quota::per_second(hub.event_rate).allow_burst(hub.event_burst);
         let turn = Arc::new(AsyncMutex::new(()));
         let before_start = Arc::clone(&turn).try_lock_owned().ok();
         let Card {
             conn,
             sid,
-            identity,
+            who,
+            owner,
             expires_at,
             form,
         } = card;
@@ -132,7 +135,7 @@ impl Member {
             hub,
             conn,
             sid,
-            identity,
+            who,
             expires_at,
             form,
             owner,
@@ -158,16 +161,18 @@ impl Member {
 
     /// Gives it back a session and its rooms, which are live once it has caught up.
     pub(super) fn take_up_session(&self, session: &Session) {
+        self.open_session(session.pid.clone(), session.began_at);
+        self.catch_up_in(&session.rooms);
+    }
+
+    /// Has it in these rooms, which are live once it has got what was published in each after its position.
+    pub(super) fn catch_up_in(&self, rooms: &BTreeMap<RoomName, Position>) {
         let mut state = lock(&self.state);
         if state.is_over {
             return;
         }
-        state.session = Some(OpenSession {
-            pid: session.pid.clone(),
-            began_at: session.began_at,
-        });
         state.is_catching_up = true;
-        for (room, at) in &session.rooms {
+        for (room, at) in rooms {
             let tally = self.hub.rooms.enter(room);
             state.rooms.insert(
                 room.clone(),
@@ -225,7 +230,11 @@ impl Member {
         }
         excess.last = Instant::now();
         excess.refused += 1;
-        if excess.refused > Excess::MAX {
+        let most = match self.who {
+            Who::Ours(_) => Excess::MAX,
+            Who::Guest(_) => Excess::MAX_OF_GUEST,
+        };
+        if excess.refused > most {
             Admission::Exhausted
         } else {
             Admission::Refused
@@ -426,6 +435,9 @@ impl Member {
         self.hub.expiries.remove(self);
         self.hub.members.remove(self, state.is_counted);
         drop(state);
+        if let Who::Guest(party) = &self.who {
+            party.departed();
+        }
         self.take_requests();
         // They hold the socket, which holds their handler, which holds this.
         drop(std::mem::take(&mut *lock(&self.requests)));
@@ -435,6 +447,8 @@ impl Member {
 impl Excess {
     /// Refusals after which a socket is closed.
     const MAX: u32 = 500;
+    /// The same for a client of the other contract, which is not told and so cannot hold back.
+    const MAX_OF_GUEST: u32 = 50_000;
     /// How long without a refusal until earlier ones are forgotten.
     const FORGIVEN_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 }

@@ -4,11 +4,13 @@
 //! is, `recovery` gives it back what it had, `handlers` answers its events, `delivery` sends it what happens in its
 //! rooms and `backlog` closes it when it no longer takes that. It refuses to know where events come from and how they are
 //! stored: it reads a bus and a store through [`crate::ports`].
+//! What clients of another contract say and may hear it does not know either (`guests`).
 
 mod backlog;
 mod delivery;
 mod events;
 mod expiry;
+mod guests;
 mod handlers;
 mod handshake;
 mod hub;
@@ -35,9 +37,10 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::Room;
 use crate::domain::access::Identity;
-use crate::ports::{Bus, Connections, Positioned, SessionCopies, SocketStatus, Store, StoreError};
+use crate::ports::{Bus, Connections, Contract, Positioned, SessionCopies, SocketStatus, Store, StoreError};
 use crate::telemetry::Metrics;
 use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
+use guests::{Admitted, Who};
 use handshake::Rejection;
 use hub::Hub;
 use member::{Card, Ending, Member};
@@ -131,6 +134,8 @@ pub trait RoomAccess: Send + Sync {
 pub struct Deps {
     /// Who may hear what.
     pub access: Arc<dyn RoomAccess>,
+    /// Another contract, whose clients connect to the same namespace.
+    pub contract: Option<Arc<dyn Contract>>,
     /// Sessions, and the events that clients come back for.
     pub store: Arc<dyn Store>,
     /// What was published and is not in the store yet.
@@ -174,7 +179,12 @@ pub fn new(deps: Deps) -> (axum::Router, SocketServer) {
     let middleware =
         move |socket: SocketRef, TryData(auth): TryData<Value>| let_in(at_door, socket, auth.unwrap_or_default());
     io.ns("/", welcome.with(middleware));
-    let router = transport::router(Arc::new(Engine::new(service)), Arc::clone(&hub.registry), settings);
+    let router = transport::router(
+        Arc::new(Engine::new(service)),
+        Arc::clone(&hub.registry),
+        settings,
+        hub.contract.is_some(),
+    );
     (router, SocketServer { hub, io })
 }
 
@@ -185,22 +195,31 @@ async fn let_in(hub: Arc<Hub>, socket: SocketRef, auth: Value) -> Result<(), Rej
         tracing::error!("a socket has no connection of ours");
         return Err(Rejection::Unavailable);
     };
-    let authenticated = handshake::authenticate(&hub.authenticator, request, &auth, hub.clock.now())?;
+    let Admitted {
+        who,
+        owner,
+        expires_at,
+        rooms,
+    } = guests::admit(&hub, request, &auth)?;
     // Positions mean nothing before delivery knows where the log ends.
     if tokio::time::timeout(BEGINNING, hub.recent.begun()).await.is_err() {
         return Err(Rejection::Unavailable);
     }
-    let understands = handshake::understands_recovery(request, &auth);
+    let understands = guests::understands_recovery(&who, request, &auth);
     let card = Card {
         conn: Arc::clone(&guard.conn),
         sid: socket.id,
-        identity: authenticated.identity,
-        expires_at: authenticated.expires_at,
+        who,
+        owner,
+        expires_at,
         form: Form::Plain,
     };
-    let Beginning { member, gap } = recovery::begin(&hub, card, understands, &auth).await;
+    let Beginning { member, gap } = recovery::begin(&hub, card, &rooms, understands, &auth).await;
     hub.expiries.add(&member);
-    handlers::register(&socket, &member);
+    match &member.who {
+        Who::Ours(_) => handlers::register(&socket, &member),
+        Who::Guest(party) => guests::register(&socket, &member, party),
+    }
     let leaving = Arc::clone(&member);
     socket.on_disconnect(move |_: SocketRef, reason: DisconnectReason| {
         leaving.depart(match reason {
@@ -233,6 +252,9 @@ async fn welcome(socket: SocketRef) {
     };
     if !member.start() {
         return;
+    }
+    if let Who::Guest(party) = &member.who {
+        return guests::welcome(&member, party, &socket).await;
     }
     let timestamp = member.hub.clock.now();
     let connected = Connected {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::domain::RoomName;
+use crate::domain::{Room, RoomName};
 use crate::socket::lock;
 use crate::telemetry::Metrics;
 
@@ -114,11 +114,12 @@ impl Rooms {
             .collect()
     }
 
-    /// Members by room.
+    /// Members by room. Rooms of the other contract are not told to anybody of ours.
     pub(super) fn members(&self) -> BTreeMap<String, usize> {
         let tallies = lock(&self.tallies);
         tallies
             .iter()
+            .filter(|(room, _)| room.as_str().parse::<Room>().is_ok())
             .map(|(room, tally)| (room.to_string(), tally.members.load(Ordering::Acquire)))
             .collect()
     }

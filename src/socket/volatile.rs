@@ -10,6 +10,7 @@ use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Sid;
 
+use super::guests::Who;
 use super::rooms::Form;
 use super::{Arrival, SocketServer};
 use crate::domain::RoomName;
@@ -41,8 +42,9 @@ impl Volatile for SocketServer {
             rooms,
             except,
         } = published;
-        let sockets = if rooms.is_empty() {
-            self.io.of("/").map(BroadcastOperators::sockets).unwrap_or_default()
+        let sockets: Vec<SocketRef> = if rooms.is_empty() {
+            let everybody = self.io.of("/").map(BroadcastOperators::sockets).unwrap_or_default();
+            everybody.into_iter().filter(is_ours).collect()
         } else {
             sockets_in(&self.io, rooms).into_values().collect()
         };
@@ -61,6 +63,12 @@ impl Volatile for SocketServer {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Everybody means everybody of our own contract.
+fn is_ours(socket: &SocketRef) -> bool {
+    let arrival = socket.extensions.get::<Arrival>();
+    arrival.is_some_and(|arrival| matches!(arrival.member.who, Who::Ours(_)))
 }
 
 /// Who is in one of these rooms. As in every Socket.IO server, a socket's id is a room of its own.

@@ -102,6 +102,10 @@ pub struct Metrics {
     pub bridge_exclusions: Counter,
     /// Subscriptions that were lost; what was published meanwhile was heard by other nodes or by nobody.
     pub bridge_cuts: Counter,
+    /// Client events of contract B that were dropped: too many, malformed, or of what they may not touch.
+    pub ehr_dropped: Counter,
+    /// Events of contract B that could not be told at once and wait for being told again.
+    pub ehr_waiting: Gauge,
     uptime: Gauge<f64, AtomicU64>,
 }
 
@@ -137,6 +141,8 @@ impl Metrics {
             bridge_messages: Family::default(),
             bridge_exclusions: Counter::default(),
             bridge_cuts: Counter::default(),
+            ehr_dropped: Counter::default(),
+            ehr_waiting: Gauge::default(),
             uptime: Gauge::default(),
         };
         let m = &metrics;
@@ -234,6 +240,16 @@ impl Metrics {
             m.bridge_exclusions.clone(),
         );
         registry.register("bridge_cuts", "Subscriptions that were lost", m.bridge_cuts.clone());
+        registry.register(
+            "ehr_client_events_dropped",
+            "Client events of contract B that were dropped",
+            m.ehr_dropped.clone(),
+        );
+        registry.register(
+            "ehr_events_waiting",
+            "Events of contract B that wait for being told again",
+            m.ehr_waiting.clone(),
+        );
         registry.register_with_unit("uptime", "How long this node has run", Unit::Seconds, m.uptime.clone());
         metrics.registry = std::sync::Arc::new(registry);
         metrics

@@ -24,6 +24,7 @@ mod entry;
 mod feed;
 mod health;
 mod line;
+mod peers;
 mod presence;
 mod reader;
 mod server;
@@ -52,6 +53,7 @@ use crate::ports::{Bus, BusError, EventStore, Positioned, SPOOLED};
 use crate::telemetry::Metrics;
 
 pub use self::copies::RedisCopies;
+pub use self::peers::{PeerTasks, RedisPeers};
 pub use self::presence::Presence;
 pub(crate) use self::server::Link;
 pub use self::server::{InvalidServer, LinkError, Server};

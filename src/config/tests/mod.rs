@@ -1,5 +1,6 @@
 //! Layers, and everything that is refused.
 
+mod ehr;
 mod layers;
 mod secrets;
 

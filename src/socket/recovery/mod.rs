@@ -38,11 +38,12 @@ pub(super) use recent::Recent;
 pub(super) use replay::{Interrupted, replay_room, replay_session};
 pub(super) use sessions::{Committed, Sessions};
 
+use super::guests::Who;
 use super::hub::Hub;
 use super::member::{Card, Member};
 use super::rooms::Form;
 use crate::domain::access::Identity;
-use crate::domain::{EventId, Position, Room, Timestamp};
+use crate::domain::{EventId, Position, RoomName, Timestamp};
 use crate::ports::{Session, SessionChange, StoreError};
 use crate::telemetry::ResultLabel;
 
@@ -87,21 +88,29 @@ impl From<StoreError> for Denied {
 }
 
 /// Gives a socket the session that it comes back for, or a fresh one.
-pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, auth: &Value) -> Beginning {
+///
+/// `rooms` are those that it is in from the beginning: a client of the other contract. It is told of what happens in them as
+/// if it had come back for that, once its listeners are there.
+pub(super) async fn begin(
+    hub: &Arc<Hub>,
+    mut card: Card,
+    rooms: &[RoomName],
+    understands: bool,
+    auth: &Value,
+) -> Beginning {
     let claim = Claim {
         pid: auth.get("pid").and_then(Value::as_str),
         offset: auth.get("offset").filter(|offset| !offset.is_null()),
         last_event_id: auth.get("lastEventId").and_then(Value::as_str),
     };
-    let owner = owner(&card.identity);
     let is_promised = understands && hub.settings.is_recovery_on;
     let mut gap = None;
 
     if let Some(pid) = claim.pid.filter(|_| is_promised) {
-        let (result, denied) = match session_for(hub, pid, &owner, &card.identity, claim.offset).await {
+        let (result, denied) = match session_for(hub, pid, &card, claim.offset).await {
             Ok(session) if card.conn.give_pid(session.pid.clone()) => {
                 card.form = Form::Positioned;
-                let member = Member::new(Arc::clone(hub), card, owner);
+                let member = Member::new(Arc::clone(hub), card);
                 member.take_up_session(&session);
                 if let Some(before) = hub.sessions.hold(&session.pid, &member) {
                     before.replaced();
@@ -123,8 +132,9 @@ pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, aut
         gap = Some(denied);
     }
 
-    let member = fresh(hub, card, owner, is_promised).await;
-    if let Some(id) = claim.last_event_id {
+    let is_ours = matches!(card.who, Who::Ours(_));
+    let member = fresh(hub, card, rooms, is_promised).await;
+    if let Some(id) = claim.last_event_id.filter(|_| is_ours) {
         gap = match position_after(hub, id).await {
             Ok(position) => {
                 count(hub, "recovered");
@@ -141,16 +151,23 @@ pub(super) async fn begin(hub: &Arc<Hub>, mut card: Card, understands: bool, aut
 }
 
 /// A socket with a fresh session, if it is promised one and the store keeps it.
-async fn fresh(hub: &Arc<Hub>, mut card: Card, owner: [u8; 32], is_promised: bool) -> Arc<Member> {
+async fn fresh(hub: &Arc<Hub>, mut card: Card, rooms: &[RoomName], is_promised: bool) -> Arc<Member> {
     card.form = Form::Plain;
+    let began_at = hub.recent.last();
+    let rooms: BTreeMap<RoomName, Position> = rooms.iter().map(|room| (room.clone(), began_at)).collect();
+    let in_rooms = |member: Arc<Member>| {
+        if let Who::Guest(_) = member.who {
+            member.catch_up_in(&rooms);
+        }
+        member
+    };
     if is_promised {
-        let began_at = hub.recent.last();
         let pid = new_pid();
         let session = Session {
             pid: pid.clone(),
-            owner,
+            owner: card.owner,
             began_at,
-            rooms: BTreeMap::new(),
+            rooms: rooms.clone(),
             seen_at: hub.clock.now(),
         };
         let is_stored = hub
@@ -162,14 +179,14 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, owner: [u8; 32], is_promised: boo
         let is_kept = is_stored || hub.sessions.copies.keep(&card.conn, &session).await;
         if is_kept && card.conn.give_pid(pid.clone()) {
             card.form = Form::Positioned;
-            let member = Member::new(Arc::clone(hub), card, owner);
+            let member = Member::new(Arc::clone(hub), card);
             member.open_session(pid.clone(), began_at);
             hub.sessions.hold(&pid, &member);
             hub.sessions.copies.note_taken_up(&pid);
-            return member;
+            return in_rooms(member);
         }
     }
-    Member::new(Arc::clone(hub), card, owner)
+    in_rooms(Member::new(Arc::clone(hub), card))
 }
 
 /// The session as it can be taken up: of the rooms those that this identity may still be in, each with the position after
@@ -177,8 +194,7 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, owner: [u8; 32], is_promised: boo
 async fn session_for(
     hub: &Hub,
     pid: &str,
-    owner: &[u8; 32],
-    identity: &Identity,
+    Card { who, owner, .. }: &Card,
     offset: Option<&Value>,
 ) -> Result<Session, Denied> {
     if !shim::is_pid(pid) {
@@ -209,16 +225,12 @@ async fn session_for(
 
     let mut rooms = BTreeMap::new();
     for (name, at) in session.rooms {
-        // A room that is no room any more is none that anybody may be in.
-        let Ok(room) = name.as_str().parse::<Room>() else {
-            continue;
-        };
-        let may_join = match hub.access.may_join(identity, &room).await {
+        let may_be_in = match who.may_be_in(&name, &*hub.access).await {
             // It was let in when that could be found out, and has not left since.
             Err(StoreError::Unavailable(_)) => true,
             answer => answer?,
         };
-        if may_join {
+        if may_be_in {
             rooms.insert(name, offset.map_or(at, |offset| offset.max(at)));
         }
     }
@@ -290,8 +302,8 @@ fn new_pid() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// Whose session it is. A fresh token of the same person is the same owner; another role, hospital or kind of proof is not.
-fn owner(identity: &Identity) -> [u8; 32] {
+/// Whose session one of our own clients has. A fresh token of the same person is the same owner; another role, hospital or kind of proof is not.
+pub(super) fn owner(identity: &Identity) -> [u8; 32] {
     let Identity {
         user_id,
         role,

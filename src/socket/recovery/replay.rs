@@ -14,6 +14,7 @@ use crate::ports::{Positioned, StoreError};
 use crate::socket::delivery::wire_size;
 use crate::socket::hub::Hub;
 use crate::socket::member::Member;
+use crate::socket::rooms::Form;
 
 /// Events of one page. A client takes it before it gets the next.
 const PAGE: usize = 256;
@@ -163,11 +164,10 @@ impl Replay<'_> {
             tracing::error!(event.id = %event.id, "a stored event's payload is not JSON; it was left out of a recovery");
             return Ok(());
         };
-        let sent = match self.scope {
-            Scope::Session => self
-                .socket
-                .emit(event.name.as_str(), &(payload, Offset::of(*position, event.id))),
-            Scope::Room(_) => self.socket.emit(event.name.as_str(), &(payload,)),
+        let offset = Offset::of(*position, event.id);
+        let sent = match (self.scope, self.member.form) {
+            (Scope::Session, Form::Positioned) => self.socket.emit(event.name.as_str(), &(payload, offset)),
+            (Scope::Session, Form::Plain) | (Scope::Room(_), _) => self.socket.emit(event.name.as_str(), &(payload,)),
         };
         if let Err(error) = sent {
             tracing::debug!(conn.id = self.member.conn.id, %error, "a recovery was interrupted");

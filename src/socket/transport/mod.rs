@@ -25,7 +25,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -41,7 +41,7 @@ use websocket::WebsocketIo;
 use super::Settings;
 
 /// What a handshake keeps of its request's headers. The rest of them, and the read buffer that they all point into (16 KiB),
-/// is let go.
+/// is let go. Cookies are kept where somebody reads them.
 const KEPT: [HeaderName; 3] = [AUTHORIZATION, USER_AGENT, ORIGIN];
 /// The longest header value that is kept. A token has at most 8 KiB.
 const MAX_KEPT: usize = 9 * 1024;
@@ -52,10 +52,11 @@ struct Transport {
     allow_polling: bool,
     allow_websocket: bool,
     max_message_bytes: usize,
+    keeps_cookies: bool,
 }
 
-/// The routes of `/socket.io/`.
-pub(super) fn router(engine: Arc<Engine>, registry: Arc<Registry>, settings: &Settings) -> Router {
+/// The routes of `/socket.io/`. `keeps_cookies`: somebody finds out by them who a client is.
+pub(super) fn router(engine: Arc<Engine>, registry: Arc<Registry>, settings: &Settings, keeps_cookies: bool) -> Router {
     registry.attach(&engine);
     let transport = Arc::new(Transport {
         engine,
@@ -63,6 +64,7 @@ pub(super) fn router(engine: Arc<Engine>, registry: Arc<Registry>, settings: &Se
         allow_polling: settings.allow_polling,
         allow_websocket: settings.allow_websocket,
         max_message_bytes: settings.max_message_bytes,
+        keeps_cookies,
     });
     Router::new()
         .route("/socket.io", axum::routing::any(serve))
@@ -184,7 +186,7 @@ async fn serve(State(transport): State<Arc<Transport>>, mut request: Request<Bod
         match (asked, session) {
             (Asked::Polling, None) => {
                 let guard = transport.registry.open(Carrier::Polling, credentials)?;
-                let kept = kept(&request);
+                let kept = kept(&request, transport.keeps_cookies);
                 Ok(polling::open(&transport.engine, &transport.registry, Arc::new(guard), kept).await)
             }
             (Asked::Polling, Some(conn)) => {
@@ -204,7 +206,7 @@ fn upgrade(
     mut request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let accept = websocket_accept(request.headers()).ok_or(Refusal::BadRequest)?;
-    let mut kept = kept(&request);
+    let mut kept = kept(&request, transport.keeps_cookies);
     let (conn, is_new) = if let Some(conn) = conn {
         if !conn.begin_upgrade() {
             return Err(Refusal::BadRequest);
@@ -266,13 +268,13 @@ fn websocket_accept(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The request as the session keeps it: copied, so that it does not hold on to the buffer that it was read into.
-fn kept(request: &Request<Body>) -> Request<()> {
+fn kept(request: &Request<Body>, keeps_cookies: bool) -> Request<()> {
     let mut kept = Request::new(());
     *kept.method_mut() = Method::GET;
     if let Some(Ok(uri)) = request.uri().path_and_query().map(|path| path.as_str().parse()) {
         *kept.uri_mut() = uri;
     }
-    for name in KEPT {
+    for name in KEPT.into_iter().chain(keeps_cookies.then_some(COOKIE)) {
         if let Some(value) = request.headers().get(&name)
             && value.len() <= MAX_KEPT
             && let Ok(copy) = HeaderValue::from_bytes(value.as_bytes())
@@ -390,7 +392,8 @@ mod tests {
             .body(Body::empty())
             .unwrap();
 
-        let kept = kept(&request);
+        assert_eq!(kept(&request, true).headers()["cookie"], "x=y");
+        let kept = kept(&request, false);
 
         assert_eq!(kept.uri(), "/socket.io/?EIO=4&user_id=u1");
         assert_eq!(kept.headers().len(), 1);

@@ -10,8 +10,10 @@ use crate::domain::bed::{Bed, CapacityScope};
 use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;
 use crate::domain::triage::TriageCase;
-use crate::domain::{BedId, Event, HospitalId, PatientId, StaffId, TaskId, Timestamp, TriageId};
-use crate::ports::{Append, Once, StateChange};
+use crate::domain::{
+    BedId, Event, Fact, HospitalId, PatientId, StaffId, TaskId, TenantId, Timestamp, Topic, TriageId, UserId,
+};
+use crate::ports::{Append, MessageFor, Once, StateChange};
 
 /// SHA-256 of an idempotency key and its scope.
 pub(super) type KeyDigest = [u8; 32];
@@ -59,6 +61,9 @@ pub(super) struct Plan<'b> {
     pub(super) cases: BTreeMap<&'b TriageId, (&'b TriageCase, bool)>,
     pub(super) staff: BTreeMap<(&'b HospitalId, &'b StaffId), &'b StaffMember>,
     pub(super) tasks: BTreeMap<TaskId, &'b Task>,
+    pub(super) facts: BTreeMap<(&'b TenantId, Topic, &'b str), &'b Fact>,
+    /// When each was sent or read, and whether it was read.
+    pub(super) letters: BTreeMap<(&'b TenantId, &'b UserId, &'b str), (Timestamp, bool)>,
     pub(super) events: Vec<&'b Event>,
 }
 
@@ -121,10 +126,21 @@ impl<'b> Plan<'b> {
                 StateChange::Task(task) => {
                     self.tasks.insert(task.id, task);
                 }
+                StateChange::Fact(fact) => {
+                    self.facts.insert((&fact.tenant, fact.topic, &fact.id), fact);
+                }
+                StateChange::Unread(letter) => self.keep_letter(letter, false),
+                StateChange::Read(letter) => self.keep_letter(letter, true),
             }
         }
         self.counts.push(append.events.len());
         self.events.extend(append.events.iter().map(|event| &**event));
+    }
+
+    fn keep_letter(&mut self, letter: &'b MessageFor, is_read: bool) {
+        let key = (&letter.tenant, &letter.user, letter.message.as_str());
+        let kept = self.letters.entry(key).or_insert((letter.at, is_read));
+        kept.1 |= is_read;
     }
 }
 
@@ -192,7 +208,12 @@ fn trial<'b>(append: &'b Append, found: &Found) -> Option<Trial<'b>> {
                 }
                 trial.boards.insert(hospital, expected + 1);
             }
-            StateChange::PatientHospital(..) | StateChange::Staff(_) | StateChange::Task(_) => {}
+            StateChange::PatientHospital(..)
+            | StateChange::Staff(_)
+            | StateChange::Task(_)
+            | StateChange::Fact(_)
+            | StateChange::Unread(_)
+            | StateChange::Read(_) => {}
         }
     }
     Some(trial)

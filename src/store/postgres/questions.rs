@@ -31,7 +31,12 @@ impl Questions {
                 match change {
                     StateChange::Bed { bed, .. } => questions.boards.push(text(bed.hospital_id.as_str())),
                     StateChange::Triage { case, .. } => questions.cases.push(text(case.triage_id.as_str())),
-                    StateChange::PatientHospital(..) | StateChange::Staff(_) | StateChange::Task(_) => {}
+                    StateChange::PatientHospital(..)
+                    | StateChange::Staff(_)
+                    | StateChange::Task(_)
+                    | StateChange::Fact(_)
+                    | StateChange::Unread(_)
+                    | StateChange::Read(_) => {}
                 }
             }
         }

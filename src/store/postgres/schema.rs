@@ -7,7 +7,10 @@ use tokio_postgres::Client;
 use super::failure::Failure;
 
 /// In order; what has been released is never changed, only followed.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_ehr.sql"),
+];
 
 /// The advisory locks of wardbell, beside which other programs may have their own in the same database.
 pub(super) const LOCK_SPACE: i32 = 0x7761_7264;

@@ -10,7 +10,7 @@ use crate::domain::bed::{Bed, BedBoard, BedCount, BedStatus, CapacityScope};
 use crate::domain::staff::{StaffMember, StaffType};
 use crate::domain::task::{Task, TaskStatus};
 use crate::domain::triage::{TriageCase, TriageStatus};
-use crate::domain::{BedId, HospitalId, PatientId, StaffId, TaskId, TriageId, UserId, WardName};
+use crate::domain::{BedId, Fact, HospitalId, PatientId, StaffId, TaskId, TenantId, Topic, TriageId, UserId, WardName};
 use crate::ports::{StateStore, StoreError, TriageFilter, TriageHospital};
 
 macro_rules! case_columns {
@@ -180,6 +180,38 @@ impl StateStore for PostgresStore {
             )
             .await?;
         Ok(found.iter().map(task).collect::<Result<_, _>>()?)
+    }
+
+    async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
+        let found = self
+            .connections
+            .read(
+                "SELECT value, at FROM facts WHERE tenant = $1 AND topic = $2 AND id = $3",
+                &[&text(tenant.as_str()), &topic.as_str(), &text(id)],
+            )
+            .await?;
+        let fact = |row: &Row| -> Result<Fact, Failure> {
+            Ok(Fact {
+                tenant: tenant.clone(),
+                topic,
+                id: id.to_owned(),
+                value: restored(get(row, 0)?).into_owned(),
+                at: timestamp(row, 1)?,
+            })
+        };
+        Ok(found.first().map(fact).transpose()?)
+    }
+
+    async fn unread(&self, tenant: &TenantId, user: &UserId) -> Result<u64, StoreError> {
+        let found = self
+            .connections
+            .read(
+                "SELECT count(*) FROM letters WHERE tenant = $1 AND recipient = $2 AND NOT is_read",
+                &[&text(tenant.as_str()), &text(user.as_str())],
+            )
+            .await?;
+        let count = found.first().map(|row| get::<i64>(row, 0)).transpose()?;
+        Ok(unsigned(count.unwrap_or(0)))
     }
 }
 

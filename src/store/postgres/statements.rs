@@ -96,7 +96,46 @@ pub(super) fn state_statements(plan: &Plan<'_>, only_newer: bool) -> Vec<Stateme
     if !plan.tasks.is_empty() {
         statements.push(task_statement(plan, only_newer));
     }
+    if !plan.facts.is_empty() {
+        statements.push(fact_statement(plan, only_newer));
+    }
+    if !plan.letters.is_empty() {
+        statements.push(letter_statement(plan));
+    }
     statements
+}
+
+fn fact_statement(plan: &Plan<'_>, only_newer: bool) -> Statement {
+    Statement {
+        sql: "INSERT INTO facts (tenant, topic, id, value, at) \
+              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) \
+              ON CONFLICT (tenant, topic, id) DO UPDATE SET value = excluded.value, at = excluded.at \
+              WHERE NOT $6::boolean OR facts.at <= excluded.at",
+        parameters: vec![
+            b::<Vec<String>>(plan.facts.keys().map(|(tenant, ..)| text(tenant.as_str())).collect()),
+            b::<Vec<&str>>(plan.facts.keys().map(|(_, topic, _)| topic.as_str()).collect()),
+            b::<Vec<String>>(plan.facts.keys().map(|(.., id)| text(id)).collect()),
+            b::<Vec<String>>(plan.facts.values().map(|fact| text(&fact.value)).collect()),
+            b::<Vec<i64>>(plan.facts.values().map(|fact| fact.at.as_micros()).collect()),
+            b(only_newer),
+        ],
+    }
+}
+
+fn letter_statement(plan: &Plan<'_>) -> Statement {
+    Statement {
+        sql: "INSERT INTO letters (tenant, recipient, message, at, is_read) \
+              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::boolean[]) \
+              ON CONFLICT (tenant, recipient, message) DO UPDATE SET is_read = TRUE \
+              WHERE excluded.is_read AND NOT letters.is_read",
+        parameters: vec![
+            b::<Vec<String>>(plan.letters.keys().map(|(tenant, ..)| text(tenant.as_str())).collect()),
+            b::<Vec<String>>(plan.letters.keys().map(|(_, user, _)| text(user.as_str())).collect()),
+            b::<Vec<String>>(plan.letters.keys().map(|(.., message)| text(message)).collect()),
+            b::<Vec<i64>>(plan.letters.values().map(|(at, _)| at.as_micros()).collect()),
+            b::<Vec<bool>>(plan.letters.values().map(|(_, is_read)| *is_read).collect()),
+        ],
+    }
 }
 
 fn bed_statement(plan: &Plan<'_>) -> Statement {

@@ -59,6 +59,13 @@ const TASKS: &str = "WITH gone AS (DELETE FROM tasks WHERE task_id IN \
 const SESSIONS: &str = "WITH gone AS (DELETE FROM sessions WHERE pid IN \
     (SELECT pid FROM sessions WHERE seen_at < $1 ORDER BY seen_at LIMIT $2) RETURNING 1) SELECT count(*), count(*) FROM gone";
 
+const FACTS: &str = "WITH gone AS (DELETE FROM facts WHERE (tenant, topic, id) IN \
+    (SELECT tenant, topic, id FROM facts WHERE topic <> 'participants' AND at < $1 ORDER BY at LIMIT $2) \
+    RETURNING 1) SELECT count(*), count(*) FROM gone";
+const LETTERS: &str = "WITH gone AS (DELETE FROM letters WHERE (tenant, recipient, message) IN \
+    (SELECT tenant, recipient, message FROM letters WHERE at < $1 ORDER BY at LIMIT $2) \
+    RETURNING 1) SELECT count(*), count(*) FROM gone";
+
 pub(super) async fn sweep(store: &PostgresStore, retention: Retention) -> Result<Swept, Failure> {
     let mut swept = Swept::default();
     let kinds = [
@@ -67,6 +74,8 @@ pub(super) async fn sweep(store: &PostgresStore, retention: Retention) -> Result
         (OUTCOMES, retention.outcomes_before),
         (TASKS, retention.tasks_before),
         (SESSIONS, retention.sessions_before),
+        (FACTS, retention.alerts_before),
+        (LETTERS, retention.alerts_before),
     ];
     for (sql, before) in kinds {
         loop {
@@ -78,6 +87,7 @@ pub(super) async fn sweep(store: &PostgresStore, retention: Retention) -> Result
                 OUTCOMES => &mut swept.outcomes,
                 TASKS => &mut swept.tasks,
                 SESSIONS => &mut swept.sessions,
+                FACTS | LETTERS => &mut swept.ehr,
                 _ => &mut swept.events,
             };
             *count += unsigned(removed);

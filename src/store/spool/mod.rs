@@ -25,7 +25,8 @@ use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;
 use crate::domain::triage::TriageCase;
 use crate::domain::{
-    BedId, Event, EventId, HospitalId, PatientId, Position, RoomName, StaffId, TaskId, Timestamp, TriageId,
+    BedId, Event, EventId, Fact, HospitalId, PatientId, Position, RoomName, StaffId, TaskId, TenantId, Timestamp,
+    Topic, TriageId, UserId,
 };
 use crate::ports::{
     AlertRecord, Append, Appended, EventStore, HistoryPage, HistoryQuery, Positioned, Receipt, Retention, SPOOLED,
@@ -497,6 +498,14 @@ impl StateStore for SpoolingStore {
 
     async fn unfinished_tasks(&self) -> Result<Vec<Task>, StoreError> {
         self.store.unfinished_tasks().await
+    }
+
+    async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
+        self.store.fact(tenant, topic, id).await
+    }
+
+    async fn unread(&self, tenant: &TenantId, user: &UserId) -> Result<u64, StoreError> {
+        self.store.unread(tenant, user).await
     }
 }
 

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::staff::StaffMember;
 use crate::domain::task::{Task, TaskStatus};
 use crate::domain::{
-    AlertFacts, AlertScope, Event, EventId, EventName, HospitalId, PatientId, Payload, RoomName, TaskId, Timestamp,
-    UserId,
+    AlertFacts, AlertScope, Event, EventId, EventName, Fact, HospitalId, PatientId, Payload, RoomName, TaskId,
+    Timestamp, UserId,
 };
-use crate::ports::{Append, Once, StateChange};
+use crate::ports::{Append, MessageFor, Once, StateChange};
 
 /// A line of the spool.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +45,9 @@ enum ChangeRecord {
     PatientHospital(PatientId, HospitalId),
     Staff(StaffMember),
     Task(TaskRecord),
+    Fact(Fact),
+    Unread(MessageFor),
+    Read(MessageFor),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +157,9 @@ fn change_record(change: &StateChange) -> Option<ChangeRecord> {
             created_at: task.created_at,
             updated_at: task.updated_at,
         })),
+        StateChange::Fact(fact) => Some(ChangeRecord::Fact(fact.clone())),
+        StateChange::Unread(letter) => Some(ChangeRecord::Unread(letter.clone())),
+        StateChange::Read(letter) => Some(ChangeRecord::Read(letter.clone())),
         StateChange::Triage { .. } | StateChange::Bed { .. } => None,
     }
 }
@@ -163,6 +169,9 @@ impl ChangeRecord {
         match self {
             Self::PatientHospital(patient, hospital) => StateChange::PatientHospital(patient, hospital),
             Self::Staff(member) => StateChange::Staff(member),
+            Self::Fact(fact) => StateChange::Fact(fact),
+            Self::Unread(letter) => StateChange::Unread(letter),
+            Self::Read(letter) => StateChange::Read(letter),
             Self::Task(task) => StateChange::Task(Task {
                 id: task.id,
                 status: task.status,

@@ -11,8 +11,8 @@ use crate::domain::bed::{Bed, CapacityScope, Floor};
 use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;
 use crate::domain::triage::TriageCase;
-use crate::domain::{Event, EventId, HospitalId, PatientId, Timestamp, WardName};
-use crate::ports::{Append, Appended, Once, StateChange};
+use crate::domain::{Event, EventId, Fact, HospitalId, PatientId, Timestamp, WardName};
+use crate::ports::{Append, Appended, MessageFor, Once, StateChange};
 
 /// Applies the append whole or not at all.
 pub(super) fn append(transaction: &mut Transaction<'_>, append: &Append) -> rusqlite::Result<Appended> {
@@ -62,6 +62,18 @@ fn apply(transaction: &mut Transaction<'_>, append: &Append) -> rusqlite::Result
                 keep_task(transaction, task)?;
                 true
             }
+            StateChange::Fact(fact) => {
+                keep_fact(transaction, fact)?;
+                true
+            }
+            StateChange::Unread(letter) => {
+                keep_letter(transaction, letter, false)?;
+                true
+            }
+            StateChange::Read(letter) => {
+                keep_letter(transaction, letter, true)?;
+                true
+            }
         };
         if !is_kept {
             return Ok(Appended::Conflict);
@@ -69,6 +81,36 @@ fn apply(transaction: &mut Transaction<'_>, append: &Append) -> rusqlite::Result
     }
     let events = append.events.iter().map(|event| keep_event(transaction, event));
     events.collect::<rusqlite::Result<_>>().map(Appended::Committed)
+}
+
+fn keep_fact(transaction: &Transaction<'_>, fact: &Fact) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO facts (tenant, topic, id, value, at) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at",
+        (
+            fact.tenant.as_str(),
+            fact.topic.as_str(),
+            &fact.id,
+            &fact.value,
+            fact.at.as_micros(),
+        ),
+    )?;
+    Ok(())
+}
+
+fn keep_letter(transaction: &Transaction<'_>, letter: &MessageFor, is_read: bool) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO letters (tenant, recipient, message, at, is_read) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET is_read = TRUE WHERE excluded.is_read AND NOT is_read",
+        (
+            letter.tenant.as_str(),
+            letter.user.as_str(),
+            &letter.message,
+            letter.at.as_micros(),
+            is_read,
+        ),
+    )?;
+    Ok(())
 }
 
 /// What became of this key before, if it was used before; else it is kept now.

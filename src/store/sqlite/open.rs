@@ -40,7 +40,10 @@ const STATEMENTS: usize = 128;
 /// The smallest page that SQLite knows, in bytes.
 pub(super) const MIN_PAGE_BYTES: u64 = 512;
 
-pub(super) static STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql"))];
+pub(super) static STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_ehr.sql")),
+];
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Why a store cannot be opened. Nothing was changed.

@@ -10,7 +10,7 @@ use crate::domain::bed::{Bed, BedBoard, BedCount, BedStatus, CapacityScope};
 use crate::domain::staff::{StaffMember, StaffType};
 use crate::domain::task::{Task, TaskStatus};
 use crate::domain::triage::{TriageCase, TriageStatus};
-use crate::domain::{BedId, HospitalId, PatientId, StaffId, TaskId, TriageId, WardName};
+use crate::domain::{BedId, Fact, HospitalId, PatientId, StaffId, TaskId, TenantId, Topic, TriageId, UserId, WardName};
 use crate::ports::{StateStore, StoreError, TriageFilter, TriageHospital};
 
 const CASE_COLUMNS: &str = "triage_id, patient_id, hospital_id, status, extra, created_at, updated_at";
@@ -98,6 +98,35 @@ impl StateStore for SqliteStore {
             "SELECT {TASK_COLUMNS} FROM tasks WHERE status IN ('PENDING', 'STARTED') ORDER BY created_at, task_id"
         );
         self.all(sql, [], task).await
+    }
+
+    async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
+        let fact = (tenant.clone(), topic, id.to_owned());
+        self.read(move |connection| {
+            let (tenant, topic, id) = fact;
+            connection
+                .prepare_cached("SELECT value, at FROM facts WHERE tenant = ?1 AND topic = ?2 AND id = ?3")?
+                .query_row((tenant.as_str(), topic.as_str(), &id), |row| {
+                    let (value, at) = (row.get(0)?, rows::timestamp(row, 1)?);
+                    Ok(Fact {
+                        tenant: tenant.clone(),
+                        topic,
+                        id: id.clone(),
+                        value,
+                        at,
+                    })
+                })
+                .optional()
+        })
+        .await
+    }
+
+    async fn unread(&self, tenant: &TenantId, user: &UserId) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM letters WHERE tenant = ? AND recipient = ? AND NOT is_read";
+        let count = self
+            .one(sql, [tenant.as_str(), user.as_str()], |row| row.get::<_, i64>(0))
+            .await?;
+        Ok(unsigned(count.unwrap_or(0)))
     }
 }
 

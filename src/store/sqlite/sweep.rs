@@ -44,6 +44,11 @@ impl SqliteStore {
             .repeat(move |transaction| sweep_tasks(transaction, retention.tasks_before))
             .await?;
         swept.sessions = self.sweep_sessions(retention.sessions_before).await?;
+        for table in [EHR_FACTS, EHR_LETTERS] {
+            swept.ehr += self
+                .repeat(move |transaction| sweep_ehr(transaction, table, retention.alerts_before))
+                .await?;
+        }
         while self.write(give_back).await? {}
         Ok(swept)
     }
@@ -202,6 +207,21 @@ fn sweep_tasks(transaction: &mut Transaction<'_>, before: Timestamp) -> rusqlite
          WHERE status IN ('SUCCESS', 'FAILURE') AND updated_at < ?1 LIMIT ?2)",
         (before.as_micros(), rows(STEP)),
     )?;
+    Ok(Step {
+        removed: removed as u64,
+        is_last: removed < STEP,
+    })
+}
+
+/// What the EHR said of things. Who takes part in a thread stays known.
+const EHR_FACTS: &str = "DELETE FROM facts WHERE (tenant, topic, id) IN \
+    (SELECT tenant, topic, id FROM facts WHERE topic <> 'participants' AND at < ?1 LIMIT ?2)";
+/// Its messages.
+const EHR_LETTERS: &str = "DELETE FROM letters WHERE (tenant, recipient, message) IN \
+    (SELECT tenant, recipient, message FROM letters WHERE at < ?1 LIMIT ?2)";
+
+fn sweep_ehr(transaction: &mut Transaction<'_>, sql: &str, before: Timestamp) -> rusqlite::Result<Step> {
+    let removed = transaction.execute(sql, (before.as_micros(), rows(STEP)))?;
     Ok(Step {
         removed: removed as u64,
         is_last: removed < STEP,

@@ -1,5 +1,8 @@
 //! What the inside asks of the outside. Traits, and the values that cross them; no behaviour.
 
+mod guests;
+mod peers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,9 +15,12 @@ use crate::domain::staff::StaffMember;
 use crate::domain::task::Task;
 use crate::domain::triage::{TriageCase, TriageStatus};
 use crate::domain::{
-    AlertScope, BedId, Event, EventId, HospitalId, PatientId, Payload, Position, RoomName, TaskId, Timestamp, TriageId,
-    WorkerEvent,
+    AlertScope, BedId, Event, EventId, Fact, HospitalId, PatientId, Payload, Position, RoomName, TaskId, TenantId,
+    Timestamp, Topic, TriageId, UserId, WorkerEvent,
 };
+
+pub use guests::{Contract, Guest, Hello, Line, Party};
+pub use peers::{Heard, Peers};
 
 /// The store cannot do what it was asked. Nothing of that request was kept, unless said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +91,25 @@ pub enum StateChange {
     },
     /// Inserts or replaces a task.
     Task(Task),
+    /// Inserts or replaces what a tenant's EHR has said of a thing.
+    Fact(Fact),
+    /// A message that somebody of a tenant has not read. Once is enough, and what was read stays read.
+    Unread(MessageFor),
+    /// They have read it.
+    Read(MessageFor),
+}
+
+/// A message, and one of those it is for (contract B).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct MessageFor {
+    /// Whose patients it may speak of.
+    pub tenant: TenantId,
+    /// Who.
+    pub user: UserId,
+    /// The EHR's id of the message.
+    pub message: String,
+    /// When it was sent, or read.
+    pub at: Timestamp,
 }
 
 /// What became of an [`Append`].
@@ -267,7 +292,8 @@ pub struct Receipt {
 pub struct Retention {
     /// Events (and so how far back a client can recover).
     pub events_before: Timestamp,
-    /// Alerts in the history, which live longer than the log.
+    /// Alerts in the history, which live longer than the log, and what the EHR said of things and of messages; except for who
+    /// takes part in a thread, which stays.
     pub alerts_before: Timestamp,
     /// Outcomes kept for idempotency keys.
     pub outcomes_before: Timestamp,
@@ -288,6 +314,8 @@ pub struct Swept {
     pub tasks: u64,
     /// Sessions.
     pub sessions: u64,
+    /// What was said and sent for contract B.
+    pub ehr: u64,
 }
 
 // ---------------------------------------------------------------- state behind the REST reads
@@ -319,6 +347,10 @@ pub trait StateStore: Send + Sync {
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
     /// Tasks that are neither `SUCCESS` nor `FAILURE`, oldest first.
     async fn unfinished_tasks(&self) -> Result<Vec<Task>, StoreError>;
+    /// What a tenant's EHR said last of a thing.
+    async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError>;
+    /// How many messages somebody of a tenant has not read.
+    async fn unread(&self, tenant: &TenantId, user: &UserId) -> Result<u64, StoreError>;
 }
 
 /// Which triage cases are asked for.
@@ -502,9 +534,9 @@ pub struct SocketStatus {
     pub is_partial: bool,
 }
 
-// ---------------------------------------------------------------- workers
+// ---------------------------------------------------------------- now or never
 
-/// What a worker published for sockets to be told.
+/// What sockets are to be told.
 #[derive(Clone)]
 pub struct Published {
     /// The event's name.
@@ -516,6 +548,15 @@ pub struct Published {
     /// Rooms and sockets that are not told.
     pub except: Vec<String>,
 }
+
+/// Tells sockets of this node something now: without a position, kept nowhere. Whoever is not there misses it.
+#[async_trait]
+pub trait Volatile: Send + Sync {
+    /// Tells it to the members of its rooms, each once.
+    async fn tell(&self, published: &Published);
+}
+
+// ---------------------------------------------------------------- workers
 
 /// What has to be done with something that was published.
 #[derive(Debug)]
@@ -556,11 +597,4 @@ pub trait Raise: Send + Sync {
 
     /// Whether an event of this id was raised, as far as can be told now.
     async fn was_raised(&self, id: EventId) -> Result<bool, StoreError>;
-}
-
-/// Tells sockets of this node something now: without a position, kept nowhere. Whoever is not there misses it.
-#[async_trait]
-pub trait Volatile: Send + Sync {
-    /// Tells it to the members of its rooms, each once.
-    async fn tell(&self, published: &Published);
 }

@@ -1,0 +1,190 @@
+//! `/api/tasks`, `/api/lab-results`, `/api/orders`, `/api/patients`: who is notified, and what a patient's viewers see.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Body, Caller, Id, PathId, event, id_in, tell, wrapped};
+use crate::domain::{Event, Fact, PatientId, TenantId, Topic, UserId};
+use crate::ehr::notifications::{self, Notification, Priority};
+use crate::ehr::shared::Shared;
+use crate::ehr::{entities, events, rooms, token};
+use crate::ports::{StateChange, StoreError};
+
+pub(super) const NOTIFICATION: &str = "notification:new";
+
+fn to_user(shared: &Shared, tenant: &TenantId, user: &UserId, notification: Notification) -> Arc<Event> {
+    let now = shared.clock.now();
+    let payload = notification.payload(now);
+    event(NOTIFICATION, vec![rooms::user(tenant, user)], payload, now)
+}
+
+/// Whether something is otherwise than it was said to be before; what nobody has said before is news.
+async fn is_news(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str) -> Result<bool, StoreError> {
+    let before = shared.store.fact(tenant, topic, id).await?;
+    Ok(before.is_none_or(|before| before.value != value))
+}
+
+fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str) -> StateChange {
+    StateChange::Fact(Fact {
+        tenant: tenant.clone(),
+        topic,
+        id: id.to_owned(),
+        value: value.to_owned(),
+        at: shared.clock.now(),
+    })
+}
+
+pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
+    let task = wrapped(&body, "task");
+    let id = id_in(task)?;
+    let Some(user) = notifications::assignee(task) else {
+        return tell(&shared, Vec::new(), Vec::new()).await;
+    };
+    let told = to_user(&shared, &by.tenant, &user, notifications::task_assigned(&id, task));
+    let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
+    tell(&shared, vec![told], vec![kept]).await
+}
+
+pub(super) async fn task_changed(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(Id(id)): PathId<Id>,
+    Body(body): Body,
+) -> Answer {
+    let task = wrapped(&body, "task");
+    let Some(user) = notifications::assignee(task) else {
+        return tell(&shared, Vec::new(), Vec::new()).await;
+    };
+    let mut told = Vec::new();
+    if is_news(&shared, &by.tenant, Topic::Assignee, &id, user.as_str()).await? {
+        told.push(to_user(
+            &shared,
+            &by.tenant,
+            &user,
+            notifications::task_assigned(&id, task),
+        ));
+    }
+    let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
+    tell(&shared, told, vec![kept]).await
+}
+
+fn status_of(thing: &Map<String, Value>) -> String {
+    thing.get("status").and_then(token::text).unwrap_or_default()
+}
+
+pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
+    let result = wrapped(&body, "labResult");
+    let id = id_in(result)?;
+    let user = notifications::providers_user(result);
+    let notify = |user| to_user(&shared, &by.tenant, &user, notifications::lab_result_ready(&id, result));
+    let told = user.map(notify).into_iter().collect();
+    let kept = said(&shared, &by.tenant, Topic::LabStatus, &id, &status_of(result));
+    tell(&shared, told, vec![kept]).await
+}
+
+pub(super) async fn result_changed(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(Id(id)): PathId<Id>,
+    Body(body): Body,
+) -> Answer {
+    let result = wrapped(&body, "labResult");
+    let status = status_of(result);
+    if status.is_empty() {
+        // What is not in the change has not changed.
+        return tell(&shared, Vec::new(), Vec::new()).await;
+    }
+    let mut told = Vec::new();
+    if let Some(user) = notifications::providers_user(result)
+        && is_news(&shared, &by.tenant, Topic::LabStatus, &id, &status).await?
+    {
+        told.push(to_user(
+            &shared,
+            &by.tenant,
+            &user,
+            notifications::lab_result_ready(&id, result),
+        ));
+    }
+    let kept = said(&shared, &by.tenant, Topic::LabStatus, &id, &status);
+    tell(&shared, told, vec![kept]).await
+}
+
+pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
+    let order = wrapped(&body, "order");
+    let id = id_in(order)?;
+    let notify = |user| to_user(&shared, &by.tenant, &user, notifications::order(&id, order, None));
+    let told = notifications::providers_user(order).map(notify).into_iter().collect();
+    tell(&shared, told, Vec::new()).await
+}
+
+pub(super) async fn order_changed(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(Id(id)): PathId<Id>,
+    Body(body): Body,
+) -> Answer {
+    let order = wrapped(&body, "order");
+    let status = status_of(&body);
+    let status = if status.is_empty() { "changed" } else { status.as_str() };
+    let is_urgent = Priority::of(order) == Priority::Urgent;
+    let notify = |user| {
+        to_user(
+            &shared,
+            &by.tenant,
+            &user,
+            notifications::order(&id, order, Some(status)),
+        )
+    };
+    let user = notifications::providers_user(order).filter(|_| is_urgent);
+    tell(&shared, user.map(notify).into_iter().collect(), Vec::new()).await
+}
+
+pub(super) async fn vitals(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(patient): PathId<PatientId>,
+    Body(body): Body,
+) -> Answer {
+    to_viewers(&shared, &by.tenant, &patient, "patient:vitals-updated", body).await
+}
+
+pub(super) async fn allergies(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(patient): PathId<PatientId>,
+    Body(body): Body,
+) -> Answer {
+    to_viewers(&shared, &by.tenant, &patient, "patient:allergies-updated", body).await
+}
+
+pub(super) async fn medications(
+    State(shared): State<Arc<Shared>>,
+    by: Caller,
+    PathId(patient): PathId<PatientId>,
+    Body(body): Body,
+) -> Answer {
+    to_viewers(&shared, &by.tenant, &patient, "patient:medications-updated", body).await
+}
+
+/// `{patientId, …data, timestamp}`, the first and last of which are ours.
+async fn to_viewers(
+    shared: &Shared,
+    tenant: &TenantId,
+    patient: &PatientId,
+    name: &str,
+    data: Map<String, Value>,
+) -> Answer {
+    let now = shared.clock.now();
+    let Value::Object(data) = entities::without_nulls(Value::Object(data)) else {
+        return tell(shared, Vec::new(), Vec::new()).await;
+    };
+    let own = ["patientId", "timestamp"];
+    let data = data.iter().filter(|(field, _)| !own.contains(&field.as_str()));
+    let data = data.map(|(field, value)| (field.as_str(), Some(value.clone())));
+    let fields = [("patientId", Some(json!(patient)))].into_iter().chain(data);
+    let payload = events::object(fields, now);
+    let told = event(name, vec![rooms::patient(tenant, patient)], payload, now);
+    tell(shared, vec![told], Vec::new()).await
+}

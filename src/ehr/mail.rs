@@ -1,0 +1,182 @@
+//! Who takes part in a thread, and how many messages somebody has not read.
+//!
+//! Participants are what the EHR's backend said last, and nothing that a client says.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+use super::{events, rooms};
+use crate::domain::{Event, EventId, Fact, TenantId, ThreadId, Timestamp, Topic, UserId};
+use crate::ports::{Append, StateChange, StoreError};
+
+/// Threads whose participants are kept in mind.
+const MAX_THREADS: u64 = 20_000;
+/// How long unread messages are not counted again after the store could not be asked.
+const RETRY: Duration = Duration::from_secs(1);
+/// Users whose messages are counted together.
+const BATCH: usize = 256;
+
+type Participants = Option<Arc<BTreeSet<UserId>>>;
+
+/// What is known of threads, and whose messages must be counted.
+pub(super) struct Mail {
+    threads: Cache<(TenantId, ThreadId), (Instant, Participants)>,
+    /// For how long that is believed: another node may have heard otherwise.
+    believed_for: Duration,
+    uncounted: Mutex<BTreeSet<(TenantId, UserId)>>,
+    something_to_count: Notify,
+}
+
+impl Mail {
+    pub(super) fn new(believed_for: Duration) -> Self {
+        Self {
+            threads: Cache::new(MAX_THREADS),
+            believed_for,
+            uncounted: Mutex::default(),
+            something_to_count: Notify::new(),
+        }
+    }
+
+    /// Who takes part in a thread; `None`: nobody has said so.
+    pub(super) async fn participants(
+        &self,
+        shared: &Shared,
+        tenant: &TenantId,
+        thread: &ThreadId,
+    ) -> Result<Participants, StoreError> {
+        let key = (tenant.clone(), thread.clone());
+        let known = self.threads.get(&key);
+        if let Some((since, participants)) = &known
+            && since.elapsed() < self.believed_for
+        {
+            return Ok(participants.clone());
+        }
+        let asked_at = Instant::now();
+        let said = match (
+            shared.store.fact(tenant, Topic::Participants, thread.as_str()).await,
+            known,
+        ) {
+            (Ok(said), _) => said,
+            // While the store is away what was known last goes on.
+            (Err(_), Some((_, participants))) => return Ok(participants),
+            (Err(error), None) => return Err(error),
+        };
+        let participants = said
+            .and_then(|fact| serde_json::from_str(&fact.value).ok())
+            .map(Arc::new);
+        self.threads.insert(key, (asked_at, participants.clone()));
+        Ok(participants)
+    }
+
+    /// What is to be kept of a thread's participants.
+    pub(super) fn said(
+        tenant: &TenantId,
+        thread: &ThreadId,
+        participants: &BTreeSet<UserId>,
+        at: Timestamp,
+    ) -> StateChange {
+        StateChange::Fact(Fact {
+            tenant: tenant.clone(),
+            topic: Topic::Participants,
+            id: thread.as_str().to_owned(),
+            // Ids always have a JSON form.
+            value: serde_json::to_string(participants).unwrap_or_default(),
+            at,
+        })
+    }
+
+    /// These take part from now on, as this node was told.
+    pub(super) fn believe(&self, tenant: &TenantId, thread: &ThreadId, participants: BTreeSet<UserId>) {
+        let key = (tenant.clone(), thread.clone());
+        self.threads.insert(key, (Instant::now(), Some(Arc::new(participants))));
+    }
+
+    /// Their unread messages have become more or fewer.
+    pub(super) fn count<'a>(&self, tenant: &TenantId, users: impl IntoIterator<Item = &'a UserId>) {
+        let users = users.into_iter().map(|user| (tenant.clone(), user.clone()));
+        self.lock().extend(users);
+        self.something_to_count.notify_one();
+    }
+
+    /// Counts, and tells each user of their count, until `stop`. One after the other: the last that is told is the last that
+    /// was counted.
+    pub(super) async fn run(&self, shared: &Shared, stop: CancellationToken) {
+        loop {
+            let users: Vec<(TenantId, UserId)> = self.take();
+            if users.is_empty() {
+                tokio::select! {
+                    () = self.something_to_count.notified() => continue,
+                    () = stop.cancelled() => return,
+                }
+            }
+            match self.tell_counts(shared, &users).await {
+                Ok(changed) => self.lock().extend(changed),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not count unread messages; trying again"
+                    );
+                    self.lock().extend(users);
+                    tokio::select! {
+                        () = tokio::time::sleep(RETRY) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<(TenantId, UserId)> {
+        let mut uncounted = self.lock();
+        let mut taken = Vec::new();
+        while taken.len() < BATCH
+            && let Some(user) = uncounted.pop_first()
+        {
+            taken.push(user);
+        }
+        taken
+    }
+
+    /// Tells them; answers those whose count has changed meanwhile, on whichever node.
+    async fn tell_counts(
+        &self,
+        shared: &Shared,
+        users: &[(TenantId, UserId)],
+    ) -> Result<Vec<(TenantId, UserId)>, StoreError> {
+        let now = shared.clock.now();
+        let mut counts = Vec::with_capacity(users.len());
+        let mut append = Append::default();
+        for (tenant, user) in users {
+            let count = shared.store.unread(tenant, user).await?;
+            counts.push(count);
+            append.events.push(Arc::new(Event {
+                id: EventId::new(),
+                name: events::name(events::UNREAD_COUNT),
+                rooms: vec![rooms::user(tenant, user)],
+                payload: events::unread(count, now),
+                raised_at: now,
+                alert: None,
+            }));
+        }
+        if shared.outlet.tell(append).await.is_err() {
+            tracing::warn!("too much waits already; unread messages are told with the next");
+        }
+        let mut changed = Vec::new();
+        for ((tenant, user), told) in users.iter().zip(counts) {
+            if shared.store.unread(tenant, user).await? != told {
+                changed.push((tenant.clone(), user.clone()));
+            }
+        }
+        Ok(changed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<(TenantId, UserId)>> {
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,102 @@
+//! What everything of contract B works with.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use moka::sync::Cache;
+
+use super::Settings;
+use super::events;
+use super::mail::Mail;
+use super::outlet::{Full, Outlet, Told};
+use super::presence::Presence;
+use super::token::Tokens;
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::domain::TenantId;
+use crate::ports::{Append, Peers, Published, StateChange, Store, Volatile};
+use crate::telemetry::Metrics;
+
+/// Tenants that are counted at once. Beyond that the one that was idle longest starts afresh.
+const MAX_TENANTS: u64 = 10_000;
+
+/// What everything of contract B works with.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) tokens: Tokens,
+    /// Contract A's, whose `service` tokens REST takes as well.
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
+    pub(super) peers: Option<Arc<dyn Peers>>,
+    pub(super) presence: Presence,
+    pub(super) outlet: Outlet,
+    pub(super) mail: Mail,
+    /// This node's sockets, once there are any.
+    pub(super) voice: OnceLock<Arc<dyn Volatile>>,
+    pub(super) limits: TenantLimits,
+}
+
+impl Shared {
+    /// Tells sockets of this node something now.
+    pub(super) async fn tell_here(&self, published: &Published) {
+        if let Some(voice) = self.voice.get() {
+            voice.tell(published).await;
+        }
+    }
+
+    /// Tells sockets of all nodes something now. Those that are excepted are on this node.
+    pub(super) async fn tell_everywhere(&self, published: &Published) {
+        if let (Some(peers), Some(text)) = (&self.peers, events::write_said(published)) {
+            peers.say(text);
+        }
+        self.tell_here(published).await;
+    }
+
+    /// Tells events, now or as soon as that is possible, and whoever has more or fewer unread messages by that.
+    pub(super) async fn tell(&self, append: Append) -> Result<Told, Full> {
+        let changes = append.changes.clone();
+        let told = self.outlet.tell(append).await?;
+        if told.is_delivered {
+            self.count(&changes);
+        }
+        Ok(told)
+    }
+
+    /// Has the unread messages counted of those whom these changes concern.
+    pub(super) fn count(&self, changes: &[StateChange]) {
+        for change in changes {
+            if let StateChange::Unread(letter) | StateChange::Read(letter) = change {
+                self.mail.count(&letter.tenant, [&letter.user]);
+            }
+        }
+    }
+
+    /// Counts something of a client that was dropped.
+    pub(super) fn drop_one(&self) {
+        self.metrics.ehr_dropped.inc();
+    }
+}
+
+/// How much the clients of each tenant may send together.
+pub(super) struct TenantLimits {
+    quota: Quota,
+    tenants: Cache<TenantId, Arc<DefaultDirectRateLimiter>>,
+}
+
+impl TenantLimits {
+    pub(super) fn per_second(events: u32) -> Self {
+        Self {
+            quota: Quota::per_second(NonZeroU32::new(events).unwrap_or(NonZeroU32::MIN)),
+            tenants: Cache::new(MAX_TENANTS),
+        }
+    }
+
+    /// Whether this tenant may send one event more.
+    pub(super) fn admits(&self, tenant: &TenantId) -> bool {
+        let limiter = || Arc::new(RateLimiter::direct(self.quota));
+        self.tenants.get_with_by_ref(tenant, limiter).check().is_ok()
+    }
+}
