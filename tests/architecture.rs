@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// What `src/lib.rs` says beside its chain: parts that anybody may know, and who reads the configuration.
 const KNOWN_TO_ALL: [&str; 1] = ["shutdown"];
 /// The transports ask who somebody is; nothing else crosses from edge to edge.
-const EDGE_EXCEPTIONS: [(&str, &str); 2] = [("api", "auth"), ("socket", "auth")];
+const EDGE_EXCEPTIONS: [(&str, &str); 3] = [("api", "auth"), ("socket", "auth"), ("ehr", "auth")];
 /// Crates that the domain refuses to know.
 const FOREIGN_TO_DOMAIN: [&str; 8] = [
     "tokio",

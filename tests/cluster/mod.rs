@@ -2,6 +2,7 @@
 
 mod behind_nginx;
 mod crowd;
+mod ehr;
 mod events;
 mod nginx;
 pub(crate) mod nodes;

@@ -2,6 +2,7 @@
 //!
 //! Each scenario is written once and run by every client that it concerns. `make interop` installs the clients.
 
+mod ehr;
 mod recovery;
 mod stock;
 mod wire;

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     library: Library,
     transport: Transport,
     namespace: Option<String>,
+    /// Which of our scripts in `js/` runs it.
+    script: &'static str,
     said: Value,
 }
 
@@ -57,6 +59,7 @@ impl Options {
             library,
             transport,
             namespace: None,
+            script: "client.mjs",
             said,
         }
     }
@@ -65,6 +68,19 @@ impl Options {
     pub(crate) fn auth(mut self, auth: Value) -> Self {
         self.said["auth"] = auth;
         self
+    }
+
+    /// A page of the EHR with these hooks mounted, for `auth`.
+    pub(crate) fn ehr_page(transport: Transport, auth: Value, hooks: Value) -> Self {
+        let mut said = hooks;
+        said["auth"] = auth;
+        Self {
+            library: Library::JavaScript("newest"),
+            transport,
+            namespace: None,
+            script: "hooks.mjs",
+            said,
+        }
     }
 
     /// Keeps the id of its last event and says it when it comes back.
@@ -148,7 +164,7 @@ impl Options {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         match self.library {
             Library::JavaScript(version) => {
-                let script = here.join("js/client.mjs").to_string_lossy().into_owned();
+                let script = here.join("js").join(self.script).to_string_lossy().into_owned();
                 ("node".into(), vec![script, version.to_owned()])
             }
             Library::Python(version) => {
@@ -266,6 +282,11 @@ impl Stock {
         self.emit("join_room", json!({"room": room}));
         let joined = self.expect_event("room_joined").await;
         assert_eq!(joined["room"], room, "{joined}");
+    }
+
+    /// Has an EHR's page replace its socket, as it does with a fresh token.
+    pub(crate) fn refresh(&mut self, token: &str) {
+        self.tell(json!({"refresh": token}));
     }
 
     fn tell(&mut self, what: Value) {

@@ -19,6 +19,7 @@ mod bus;
 mod capacity;
 mod cli;
 mod crash;
+mod ehr;
 mod limiter;
 mod origin;
 mod shutdown;

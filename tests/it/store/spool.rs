@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use wardbell::bus::local::LocalBus;
 use wardbell::clock::{ManualClock, SystemClock};
 use wardbell::domain::bed::BedStatus;
-use wardbell::domain::{EventId, Position};
+use wardbell::domain::{EventId, Fact, Position, TenantId, Topic, UserId};
 use wardbell::emitter::{Durability, EmitError, Emitted, Emitter};
 use wardbell::ports::{
-    Append, Appended, Bus, EventStore, HistoryQuery, Positioned, SPOOLED, StateChange, StateStore, StoreError,
+    Append, Appended, Bus, EventStore, HistoryQuery, MessageFor, Positioned, SPOOLED, StateChange, StateStore,
+    StoreError,
 };
 use wardbell::store::postgres::{PostgresStore, Settings as PostgresSettings};
 use wardbell::store::spool::{Settings, SpoolingStore};
@@ -361,6 +362,47 @@ async fn a_request_that_is_sent_again_during_the_outage_has_its_effect_once() {
     let afterwards = store.commit(vec![asking("during", 1)]).await.unwrap();
     assert_eq!(afterwards, [Appended::Repeated("during".to_owned())]);
     assert_eq!(in_log(&store).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_ehr_says_during_the_outage_is_known_afterwards() {
+    let ground = Ground::new().await;
+    let store = ground.store().await;
+    let (tenant, user) = (TenantId::parse("a").unwrap(), UserId::parse("u1").unwrap());
+    ground.server.kill();
+    let fact = Fact {
+        tenant: tenant.clone(),
+        topic: Topic::Participants,
+        id: "T1".to_owned(),
+        value: r#"["u1"]"#.to_owned(),
+        at: START,
+    };
+    let letter = |message: &str| MessageFor {
+        tenant: tenant.clone(),
+        user: user.clone(),
+        message: message.to_owned(),
+        at: START,
+    };
+    let changes = [
+        StateChange::Fact(fact.clone()),
+        StateChange::Unread(letter("M1")),
+        StateChange::Unread(letter("M2")),
+        StateChange::Read(letter("M1")),
+    ];
+
+    let outcomes = store.commit(vec![changing(changes)]).await.unwrap();
+
+    assert!(matches!(outcomes[..], [Appended::Spooled(_)]), "{outcomes:?}");
+    ground.restart_server().await;
+    eventually("everything is handed over", async || {
+        store.waiting().await.ok().filter(|n| *n == 0)
+    })
+    .await;
+    assert_eq!(
+        store.fact(&tenant, Topic::Participants, "T1").await.unwrap(),
+        Some(fact)
+    );
+    assert_eq!(store.unread(&tenant, &user).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,7 +64,7 @@ pub(crate) struct Client {
     pub(crate) pid: Option<String>,
     /// The first message of the connection: ping interval, limits.
     pub(crate) open: Value,
-    /// The payload of `connection_response`.
+    /// The payload of `connection_response`; `null` where it was not greeted.
     pub(crate) greeting: Value,
     packets: mpsc::UnboundedReceiver<Raw>,
     /// Received, and not asked for yet.
@@ -154,6 +154,16 @@ impl Visitor {
 
     /// Connects, where being refused is an outcome too.
     pub(crate) async fn attempt(self) -> Result<Client, Refusal> {
+        in_time("connecting", async {
+            let mut client = self.open().await?;
+            client.greeting = client.take_greeting().await;
+            Ok(client)
+        })
+        .await
+    }
+
+    /// The same for a client that is not greeted: one of the EHR's.
+    pub(crate) async fn attempt_without_greeting(self) -> Result<Client, Refusal> {
         in_time("connecting", self.open()).await
     }
 
@@ -198,7 +208,7 @@ impl Visitor {
             return Err(Refusal::Other(format!("instead of CONNECT: {connected}")));
         };
         let connected: Value = serde_json::from_str(connected).unwrap();
-        let mut client = Client {
+        Ok(Client {
             sid: connected["sid"].as_str().unwrap().to_owned(),
             pid: connected["pid"].as_str().map(str::to_owned),
             open,
@@ -209,9 +219,7 @@ impl Visitor {
             is_still,
             tasks,
             acks: 0,
-        };
-        client.greeting = client.take_greeting().await;
-        Ok(client)
+        })
     }
 
     fn url(&self, scheme: &str, transport: &str, sid: Option<&str>) -> String {

@@ -3,6 +3,7 @@
 //! A store's own file names the suite once: `conformance::suite!(fresh)`, where `fresh` gives a new and empty store and
 //! whatever must live as long as it does.
 
+pub(super) mod ehr;
 pub(super) mod events;
 pub(crate) mod fixtures;
 pub(super) mod history;
@@ -96,6 +97,13 @@ macro_rules! suite {
             beds_of_one_append_advance_the_board_one_by_one,
             raised_scopes_are_replaced_as_a_whole,
             tasks_are_unfinished_until_they_succeed_or_fail,
+        );
+        $crate::store::conformance::suite!(@ $fresh, ehr:
+            what_was_said_last_is_known_whatever_the_clocks_say,
+            facts_of_tenants_topics_and_things_do_not_meet,
+            a_message_is_unread_once_until_it_is_read_and_never_again,
+            messages_are_counted_for_each_user_of_each_tenant,
+            old_facts_and_messages_are_swept_and_participants_stay,
         );
         $crate::store::conformance::suite!(@ $fresh, sessions:
             a_session_comes_back_as_it_was_opened,
