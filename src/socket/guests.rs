@@ -1,4 +1,4 @@
-//! Clients of the other contract ([`Contract`]) on the same namespace: they have their own handshake, rooms and events, and
+//! Clients of the other contract ([`Contract`](crate::ports::Contract)) on the same namespace: they have their own handshake, rooms and events, and
 //! share connections, delivery and recovery with ours. It refuses to know what any of that means.
 //!
 //! Their pages attach listeners after they have rendered: what is sent in the first quarter of a second is lost. So a guest

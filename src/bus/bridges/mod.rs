@@ -13,7 +13,7 @@
 //! to never.
 //!
 //! Everything that a stranger can publish is bounded: a message's size, depth and rooms, what is kept of all messages together
-//! ([`MAX_WAITING_BYTES`]), the lines in the log. It refuses to know what an event means: [`Raise`] does.
+//! (`MAX_WAITING_BYTES`), the lines in the log. It refuses to know what an event means: [`Raise`] does.
 
 mod claims;
 mod heard;

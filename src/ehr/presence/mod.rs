@@ -2,7 +2,7 @@
 //! changes.
 //!
 //! One task, so that a newcomer's snapshot and what is announced to it cannot overtake each other. Each node puts its own
-//! sockets into its share of [`Peers`] and announces from what it hears; so there is nothing that could be announced twice,
+//! sockets into its share of [`Peers`](crate::ports::Peers) and announces from what it hears; so there is nothing that could be announced twice,
 //! and a node that dies takes its sockets with it.
 
 mod board;
