@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moka::sync::Cache;
 
+use crate::domain::Timestamp;
 use crate::ports::{BusError, Copied, Session, SessionCopies};
 
 /// Sessions that are kept, at most.
@@ -14,7 +15,7 @@ const KEPT: Duration = Duration::from_hours(1);
 
 /// Copies that end with the process.
 #[derive(Debug)]
-pub struct LocalCopies(Cache<String, (u128, Session)>);
+pub struct LocalCopies(Cache<String, (Session, Timestamp)>);
 
 impl LocalCopies {
     /// None yet.
@@ -34,19 +35,19 @@ impl Default for LocalCopies {
 impl SessionCopies for LocalCopies {
     async fn keep(&self, copies: &[Copied]) -> Result<(), BusError> {
         for copied in copies {
-            let held_by = self.0.get(&copied.pid).map(|(holder, _)| holder);
-            if !copied.takes_up && held_by.is_some_and(|holder| holder != copied.holder) {
+            let kept = self.0.get(&copied.pid);
+            if kept.is_some_and(|(_, held_since)| held_since > copied.held_since) {
                 continue;
             }
             match &copied.session {
-                Some(session) => self.0.insert(copied.pid.clone(), (copied.holder, session.clone())),
+                Some(session) => self.0.insert(copied.pid.clone(), (session.clone(), copied.held_since)),
                 None => self.0.invalidate(&copied.pid),
             }
         }
         Ok(())
     }
 
-    async fn copy(&self, pid: &str) -> Result<Option<Session>, BusError> {
-        Ok(self.0.get(pid).map(|(_, session)| session))
+    async fn copy(&self, pid: &str) -> Result<Option<(Session, Timestamp)>, BusError> {
+        Ok(self.0.get(pid))
     }
 }

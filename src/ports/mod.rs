@@ -456,11 +456,9 @@ pub trait SessionStore: Send + Sync {
 pub struct Copied {
     /// Which session.
     pub pid: String,
-    /// Who says so: the socket that holds it, or held it until just now. No other on any node has this number.
-    pub holder: u128,
-    /// Whether it has just taken the session up. Otherwise it counts only if nobody else has since: the socket that a client
-    /// has left behind on another node may be late to notice.
-    pub takes_up: bool,
+    /// Since when the socket that says so holds it. It counts only if nobody has taken the session up since: the socket that a
+    /// client has left behind on another node may be late to notice.
+    pub held_since: Timestamp,
     /// What it is; `None`: it is over.
     pub session: Option<Session>,
 }
@@ -471,8 +469,9 @@ pub struct Copied {
 pub trait SessionCopies: Send + Sync {
     /// Writes copies, of those who hold the sessions.
     async fn keep(&self, copies: &[Copied]) -> Result<(), BusError>;
-    /// The copy of the session with this private id.
-    async fn copy(&self, pid: &str) -> Result<Option<Session>, BusError>;
+    /// The copy of the session with this private id, and since when whoever wrote it held it: whoever takes it up now must say a
+    /// later instant, whatever the clock of this node shows.
+    async fn copy(&self, pid: &str) -> Result<Option<(Session, Timestamp)>, BusError>;
 }
 
 /// One store that does all three, as both databases do.

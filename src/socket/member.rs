@@ -94,6 +94,8 @@ impl State {
 struct OpenSession {
     pid: String,
     began_at: Position,
+    /// When this socket took it up: later than whoever held it before.
+    held_since: Timestamp,
 }
 
 struct Joined {
@@ -155,13 +157,17 @@ impl Member {
     }
 
     /// Gives it a session that begins now.
-    pub(super) fn open_session(&self, pid: String, began_at: Position) {
-        lock(&self.state).session = Some(OpenSession { pid, began_at });
+    pub(super) fn open_session(&self, pid: String, began_at: Position, held_since: Timestamp) {
+        lock(&self.state).session = Some(OpenSession {
+            pid,
+            began_at,
+            held_since,
+        });
     }
 
     /// Gives it back a session and its rooms, which are live once it has caught up.
-    pub(super) fn take_up_session(&self, session: &Session) {
-        self.open_session(session.pid.clone(), session.began_at);
+    pub(super) fn take_up_session(&self, session: &Session, held_since: Timestamp) {
+        self.open_session(session.pid.clone(), session.began_at, held_since);
         self.catch_up_in(&session.rooms);
     }
 
@@ -348,13 +354,14 @@ impl Member {
         rooms.iter().any(|room| state.rooms.contains_key(room))
     }
 
-    /// Its session as it should be kept.
-    pub(super) fn session(&self, now: Timestamp) -> Option<Session> {
+    /// Its session as it should be kept, and since when it holds it.
+    pub(super) fn session(&self, now: Timestamp) -> Option<(Session, Timestamp)> {
         let state = lock(&self.state);
         if state.is_over {
             return None;
         }
-        state.session.as_ref().map(|open| self.session_of(open, &state, now))
+        let open = state.session.as_ref()?;
+        Some((self.session_of(open, &state, now), open.held_since))
     }
 
     fn session_of(&self, open: &OpenSession, state: &State, now: Timestamp) -> Session {
@@ -369,7 +376,7 @@ impl Member {
 
     /// Writes its session anew, in the order of its other changes.
     pub(super) fn rewrite_session(&self, now: Timestamp) -> Committed {
-        let session = self.session(now);
+        let session = self.session(now).map(|(session, _)| session);
         self.hub.sessions.save(session.map(SessionChange::Open))
     }
 
@@ -412,8 +419,11 @@ impl Member {
         let copies = &self.hub.sessions.copies;
         if let Some(open) = state.session.as_ref().filter(|_| copies.are_kept()) {
             match ending {
-                Ending::Lost => copies.note_left(self, self.session_of(open, &state, self.hub.clock.now())),
-                Ending::Goodbye => copies.note_over(self, &open.pid),
+                Ending::Lost => {
+                    let left = self.session_of(open, &state, self.hub.clock.now());
+                    copies.note_left(left, open.held_since);
+                }
+                Ending::Goodbye => copies.note_over(&open.pid, open.held_since),
             }
         }
         for (room, joined) in std::mem::take(&mut state.rooms) {

@@ -1,7 +1,7 @@
 //! Copies of sessions, a key each: for clients that come back to any node while the store cannot be asked.
 //!
 //! A key names the digest of the private id, so that nobody who reads Redis can take a session up. Beside the session it
-//! holds who wrote it, and takes nothing more from anybody else but who takes the session up.
+//! holds since when whoever wrote it has held it, and takes nothing more from anybody who has held it for longer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest copy that is read: far more rooms than a socket may be in.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Writes a session (`s`) unless somebody else (`h`) has taken it up since.
+/// Writes a session (`s`) unless somebody has taken it up since (`t`, microseconds).
 const KEEP: &str = "
-    local holder = redis.call('HGET', KEYS[1], 'h')
-    if holder and holder ~= ARGV[1] and ARGV[2] == '0' then return 0 end
-    if ARGV[3] == '' then return redis.call('DEL', KEYS[1]) end
-    redis.call('HSET', KEYS[1], 'h', ARGV[1], 's', ARGV[3])
-    return redis.call('EXPIRE', KEYS[1], ARGV[4])";
+    local held_since = redis.call('HGET', KEYS[1], 't')
+    if held_since and tonumber(held_since) > tonumber(ARGV[1]) then return 0 end
+    if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
+    redis.call('HSET', KEYS[1], 't', ARGV[1], 's', ARGV[2])
+    return redis.call('EXPIRE', KEYS[1], ARGV[3])";
 
 /// Copies of all nodes' sessions.
 pub struct RedisCopies {
@@ -50,30 +50,34 @@ struct Written {
     rooms: BTreeMap<String, String>,
     #[serde(rename = "s")]
     seen_at: i64,
+    #[serde(rename = "h")]
+    held_since: i64,
 }
 
 impl Written {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, held_since: Timestamp) -> Self {
         let room = |(name, at): (&RoomName, &Position)| (name.to_string(), at.to_string());
         Self {
             owner: session.owner,
             began_at: session.began_at.to_string(),
             rooms: session.rooms.iter().map(room).collect(),
             seen_at: session.seen_at.as_micros(),
+            held_since: held_since.as_micros(),
         }
     }
 
     /// `None`: somebody else wrote it.
-    fn read(json: &[u8], pid: &str) -> Option<Session> {
+    fn read(json: &[u8], pid: &str) -> Option<(Session, Timestamp)> {
         let written: Self = serde_json::from_slice(json).ok().filter(|_| json.len() <= MAX_BYTES)?;
         let room = |(name, at): (String, String)| Some((RoomName::from(name.as_str()), at.parse().ok()?));
-        Some(Session {
+        let session = Session {
             pid: pid.to_owned(),
             owner: written.owner,
             began_at: written.began_at.parse().ok()?,
             rooms: written.rooms.into_iter().map(room).collect::<Option<_>>()?,
             seen_at: Timestamp::from_micros(written.seen_at),
-        })
+        };
+        Some((session, Timestamp::from_micros(written.held_since)))
     }
 }
 
@@ -92,13 +96,14 @@ impl RedisCopies {
 
     fn command(&self, copied: &Copied) -> Cmd {
         // A session is numbers and names: it always has a JSON form. An empty text: it is over.
-        let session = copied.session.as_ref();
-        let json = session.and_then(|session| serde_json::to_string(&Written::of(session)).ok());
+        let written = copied
+            .session
+            .as_ref()
+            .map(|session| Written::of(session, copied.held_since));
+        let json = written.and_then(|written| serde_json::to_string(&written).ok());
         let mut command = redis::cmd("EVAL");
         command.arg(KEEP).arg(1).arg(self.key(&copied.pid));
-        command
-            .arg(format!("{:x}", copied.holder))
-            .arg(u8::from(copied.takes_up));
+        command.arg(copied.held_since.as_micros());
         command.arg(json.unwrap_or_default()).arg(KEPT.as_secs());
         command
     }
@@ -135,7 +140,7 @@ impl SessionCopies for RedisCopies {
         Ok(())
     }
 
-    async fn copy(&self, pid: &str) -> Result<Option<Session>, BusError> {
+    async fn copy(&self, pid: &str) -> Result<Option<(Session, Timestamp)>, BusError> {
         let mut get = redis::cmd("HGET");
         get.arg(self.key(pid)).arg("s");
         let answers = self.ask(&[get]).await.map_err(|error| BusError(Box::new(error)))?;
@@ -159,9 +164,10 @@ mod tests {
             rooms: BTreeMap::from([("patient_P1".into(), Position { major: 5, minor: 2 })]),
             seen_at: Timestamp::from_micros(1_763_679_000_123_456),
         };
-        let json = serde_json::to_vec(&Written::of(&session)).unwrap();
+        let held_since = Timestamp::from_micros(1_763_679_000_000_001);
+        let json = serde_json::to_vec(&Written::of(&session, held_since)).unwrap();
 
-        assert_eq!(Written::read(&json, "secret"), Some(session));
+        assert_eq!(Written::read(&json, "secret"), Some((session, held_since)));
         assert!(!String::from_utf8(json).unwrap().contains("secret"));
         for foreign in [&b""[..], b"{}", b"[1]", b"\xff"] {
             assert_eq!(Written::read(foreign, "secret"), None);

@@ -5,19 +5,14 @@
 //! just left is better than hearing nothing of one that one is in.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use uuid::Uuid;
 
 use super::Sessions;
 use crate::domain::Timestamp;
 use crate::ports::{Copied, Session, SessionCopies};
 use crate::socket::hub::Hub;
 use crate::socket::lock;
-use crate::socket::member::Member;
-use crate::socket::transport::Conn;
 
 /// How long changes are collected.
 const COLLECTED: Duration = Duration::from_millis(100);
@@ -33,26 +28,17 @@ pub(in crate::socket) struct Copies {
     /// `None`: the store cannot go away while this node lives.
     kept: Option<Arc<dyn SessionCopies>>,
     waiting: Mutex<HashMap<String, Waiting>>,
-    /// Tells this node's sockets from those of others.
-    node: u64,
 }
 
 /// What is to be copied of a session.
 #[derive(Clone)]
-struct Waiting {
-    /// Whether its holder has just taken it up.
-    takes_up: bool,
-    what: What,
-}
-
-#[derive(Clone)]
-enum What {
+enum Waiting {
     /// What its holder has.
     Held,
-    /// What this holder had when it left.
-    Left(u128, Session),
-    /// That it is over for this holder.
-    Over(u128),
+    /// What this socket had when it left, which had held it since then.
+    Left(Session, Timestamp),
+    /// That it is over for the socket that had held it since then.
+    Over(Timestamp),
 }
 
 impl Copies {
@@ -60,7 +46,6 @@ impl Copies {
         Self {
             kept,
             waiting: Mutex::default(),
-            node: Uuid::new_v4().as_u64_pair().0,
         }
     }
 
@@ -68,54 +53,45 @@ impl Copies {
         self.kept.is_some()
     }
 
-    /// A socket on this node has taken a session up.
-    pub(super) fn note_taken_up(&self, pid: &str) {
-        self.wait(pid, true, What::Held);
-    }
-
     /// A session of a socket on this node has changed.
     pub(super) fn note_changed(&self, pid: &str) {
-        self.wait(pid, false, What::Held);
+        self.wait(pid, Waiting::Held);
     }
 
     /// The socket that held a session has gone; it had this.
-    pub(in crate::socket) fn note_left(&self, member: &Member, session: Session) {
+    pub(in crate::socket) fn note_left(&self, session: Session, held_since: Timestamp) {
         let pid = session.pid.clone();
-        self.wait(&pid, false, What::Left(self.number(member), session));
+        self.wait(&pid, Waiting::Left(session, held_since));
     }
 
     /// The socket that held a session has said goodbye.
-    pub(in crate::socket) fn note_over(&self, member: &Member, pid: &str) {
-        self.wait(pid, false, What::Over(self.number(member)));
+    pub(in crate::socket) fn note_over(&self, pid: &str, held_since: Timestamp) {
+        self.wait(pid, Waiting::Over(held_since));
     }
 
-    fn wait(&self, pid: &str, takes_up: bool, what: What) {
+    fn wait(&self, pid: &str, what: Waiting) {
         if self.kept.is_none() {
             return;
         }
         let mut waiting = lock(&self.waiting);
-        if let Some(before) = waiting.get_mut(pid) {
-            before.takes_up |= takes_up;
-            before.what = what;
-        } else if waiting.len() < MAX_WAITING {
-            waiting.insert(pid.to_owned(), Waiting { takes_up, what });
+        if waiting.len() < MAX_WAITING || waiting.contains_key(pid) {
+            waiting.insert(pid.to_owned(), what);
         }
     }
 
-    /// Copies a session now that this socket begins with. Whether it could be.
-    pub(super) async fn keep(&self, conn: &Conn, session: &Session) -> bool {
+    /// Copies a session now that a socket has held since then. Whether it could be.
+    pub(super) async fn keep(&self, session: &Session, held_since: Timestamp) -> bool {
         let Some(kept) = &self.kept else { return false };
         let copied = Copied {
             pid: session.pid.clone(),
-            holder: self.number_of(conn),
-            takes_up: true,
+            held_since,
             session: Some(session.clone()),
         };
         kept.keep(&[copied]).await.is_ok()
     }
 
-    /// The copy of a session, if there is one that can be read.
-    pub(super) async fn copy(&self, pid: &str) -> Option<Session> {
+    /// The copy of a session, if there is one that can be read, and since when whoever wrote it held it.
+    pub(super) async fn copy(&self, pid: &str) -> Option<(Session, Timestamp)> {
         let copy = self.kept.as_ref()?.copy(pid).await;
         copy.unwrap_or_else(|error| {
             tracing::debug!(
@@ -137,7 +113,7 @@ impl Copies {
                 let now = hub.clock.now();
                 let copies: Vec<Copied> = batch
                     .iter()
-                    .filter_map(|(pid, waiting)| self.copied(&hub.sessions, pid, waiting, now))
+                    .filter_map(|(pid, what)| copied(&hub.sessions, pid, what, now))
                     .collect();
                 if let Err(error) = kept.keep(&copies).await {
                     tracing::debug!(
@@ -161,37 +137,25 @@ impl Copies {
     fn give_back(&self, batch: Vec<(String, Waiting)>) {
         let mut waiting = lock(&self.waiting);
         for (pid, before) in batch {
-            match waiting.entry(pid) {
-                // What has come since is newer, and may be by whom nobody knows yet that it holds the session.
-                Entry::Occupied(mut since) => since.get_mut().takes_up |= before.takes_up,
-                Entry::Vacant(place) => _ = place.insert(before),
-            }
+            // What has come since is newer.
+            waiting.entry(pid).or_insert(before);
         }
     }
+}
 
-    fn copied(&self, sessions: &Sessions, pid: &str, waiting: &Waiting, now: Timestamp) -> Option<Copied> {
-        let (holder, session) = match &waiting.what {
-            What::Held => {
-                // Without a holder it has left meanwhile, and what it had waits for the next turn.
-                let member = sessions.holder(pid)?;
-                (self.number(&member), Some(member.session(now)?))
-            }
-            What::Left(holder, session) => (*holder, Some(session.clone())),
-            What::Over(holder) => (*holder, None),
-        };
-        Some(Copied {
-            pid: pid.to_owned(),
-            holder,
-            takes_up: waiting.takes_up,
-            session,
-        })
-    }
-
-    fn number(&self, member: &Member) -> u128 {
-        self.number_of(&member.conn)
-    }
-
-    fn number_of(&self, conn: &Conn) -> u128 {
-        (u128::from(self.node) << 64) | u128::from(conn.id)
-    }
+fn copied(sessions: &Sessions, pid: &str, what: &Waiting, now: Timestamp) -> Option<Copied> {
+    let (session, held_since) = match what {
+        // Without a holder it has left meanwhile, and what it had waits for the next turn.
+        Waiting::Held => {
+            let (session, held_since) = sessions.holder(pid)?.session(now)?;
+            (Some(session), held_since)
+        }
+        Waiting::Left(session, held_since) => (Some(session.clone()), *held_since),
+        Waiting::Over(held_since) => (None, *held_since),
+    };
+    Some(Copied {
+        pid: pid.to_owned(),
+        held_since,
+        session,
+    })
 }

@@ -108,14 +108,13 @@ pub(super) async fn begin(
 
     if let Some(pid) = claim.pid.filter(|_| is_promised) {
         let (result, denied) = match session_for(hub, pid, &card, claim.offset).await {
-            Ok(session) if card.conn.give_pid(session.pid.clone()) => {
+            Ok((session, held_since)) if card.conn.give_pid(session.pid.clone()) => {
                 card.form = Form::Positioned;
                 let member = Member::new(Arc::clone(hub), card);
-                member.take_up_session(&session);
+                member.take_up_session(&session, held_since);
                 if let Some(before) = hub.sessions.hold(&session.pid, &member) {
                     before.replaced();
                 }
-                hub.sessions.copies.note_taken_up(&session.pid);
                 drop(member.rewrite_session(hub.clock.now()));
                 count(hub, "recovered");
                 return Beginning { member, gap: None };
@@ -162,13 +161,13 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, rooms: &[RoomName], is_promised: 
         member
     };
     if is_promised {
-        let pid = new_pid();
+        let (pid, held_since) = (new_pid(), hub.clock.now());
         let session = Session {
             pid: pid.clone(),
             owner: card.owner,
             began_at,
             rooms: rooms.clone(),
-            seen_at: hub.clock.now(),
+            seen_at: held_since,
         };
         let is_stored = hub
             .sessions
@@ -176,13 +175,13 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, rooms: &[RoomName], is_promised: 
             .wait()
             .await;
         // A store that is away gets it when it is back, from whoever holds it then.
-        let is_kept = is_stored || hub.sessions.copies.keep(&card.conn, &session).await;
+        let is_kept = is_stored || hub.sessions.copies.keep(&session, held_since).await;
         if is_kept && card.conn.give_pid(pid.clone()) {
             card.form = Form::Positioned;
             let member = Member::new(Arc::clone(hub), card);
-            member.open_session(pid.clone(), began_at);
+            member.open_session(pid.clone(), began_at, held_since);
             hub.sessions.hold(&pid, &member);
-            hub.sessions.copies.note_taken_up(&pid);
+            hub.sessions.copies.note_changed(&pid);
             return in_rooms(member);
         }
     }
@@ -190,13 +189,13 @@ async fn fresh(hub: &Arc<Hub>, mut card: Card, rooms: &[RoomName], is_promised: 
 }
 
 /// The session as it can be taken up: of the rooms those that this identity may still be in, each with the position after
-/// which its events are owed.
+/// which its events are owed; and since when it is held from now on.
 async fn session_for(
     hub: &Hub,
     pid: &str,
     Card { who, owner, .. }: &Card,
     offset: Option<&Value>,
-) -> Result<Session, Denied> {
+) -> Result<(Session, Timestamp), Denied> {
     if !shim::is_pid(pid) {
         return Err(Denied::Refused);
     }
@@ -204,7 +203,7 @@ async fn session_for(
         // Its last join may still be on its way to the store.
         hub.sessions.settled().await;
     }
-    let mut session = kept_session(hub, pid, owner).await?;
+    let (mut session, held_since) = kept_session(hub, pid, owner).await?;
     let offset: Option<Offset> = match offset {
         None => None,
         Some(Value::String(offset)) => Some(offset.parse().or(Err(Denied::Refused))?),
@@ -248,29 +247,34 @@ async fn session_for(
         return Err(Denied::Gap(Some(session.seen_at.minus(deaf))));
     }
     session.rooms = rooms;
-    Ok(session)
+    Ok((session, held_since))
 }
 
 /// The session as it is kept: in the store, beside it, or in both. What only one of them knows counts, as far back as either
 /// says that it is owed: a change may have reached one of them alone.
-async fn kept_session(hub: &Hub, pid: &str, owner: &[u8; 32]) -> Result<Session, Denied> {
+///
+/// Also since when it is held from now on: later than it was so far, by whichever clock.
+async fn kept_session(hub: &Hub, pid: &str, owner: &[u8; 32]) -> Result<(Session, Timestamp), Denied> {
     let (stored, copy) = tokio::join!(hub.store.session(pid), hub.sessions.copies.copy(pid));
-    let copy = copy.filter(|session| session.owner == *owner);
+    let copy = copy.filter(|(session, _)| session.owner == *owner);
+    let before = copy.as_ref().map(|(_, held_since)| held_since.as_micros());
+    let now = hub.clock.now().as_micros();
+    let held_since = Timestamp::from_micros(before.map_or(now, |before| now.max(before.saturating_add(1))));
     let stored = match stored {
         Ok(stored) => stored.filter(|session| session.owner == *owner && hub.sessions.is_trusted(pid)),
         Err(StoreError::Unavailable(_) | StoreError::Uncertain(_)) if copy.is_some() => None,
         Err(error) => return Err(error.into()),
     };
     match (stored, copy) {
-        (Some(mut session), Some(copy)) => {
+        (Some(mut session), Some((copy, _))) => {
             for (room, at) in copy.rooms {
                 let owed_after = session.rooms.entry(room).or_insert(at);
                 *owed_after = at.min(*owed_after);
             }
             session.seen_at = session.seen_at.max(copy.seen_at);
-            Ok(session)
+            Ok((session, held_since))
         }
-        (Some(session), None) | (None, Some(session)) => Ok(session),
+        (Some(session), None) | (None, Some((session, _))) => Ok((session, held_since)),
         (None, None) => Err(Denied::Refused),
     }
 }
@@ -364,7 +368,7 @@ impl Upkeep {
                 Some(member) => member.rewrite_session(hub.clock.now()),
                 None => match hub.sessions.copies.copy(&pid).await {
                     // Whoever held it has gone, perhaps to another node, which has written this.
-                    Some(session) => hub.sessions.save(Some(SessionChange::Open(session))),
+                    Some((session, _)) => hub.sessions.save(Some(SessionChange::Open(session))),
                     None => hub.sessions.save(Some(SessionChange::Forget { pid })),
                 },
             };

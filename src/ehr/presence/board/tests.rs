@@ -1,3 +1,5 @@
+//! Who is told to be there, as windows open, close and fall silent on several nodes.
+
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(5);
