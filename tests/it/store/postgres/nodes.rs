@@ -37,14 +37,14 @@ async fn three_nodes_that_start_at_once_on_an_empty_database_migrate_it_once() {
         node.check().await.unwrap();
     }
     let applied = Postgres::shared().sql(name(&url), "SELECT count(*), max(number) FROM wardbell_migrations");
-    assert_eq!(applied, "1|1");
+    assert_eq!(applied, "2|2");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     let url = database().await;
     node_at(&url).await.close().await;
-    let sql = "INSERT INTO wardbell_migrations (number, sha256) VALUES (2, '\\x00')";
+    let sql = "INSERT INTO wardbell_migrations (number, sha256) VALUES (3, '\\x00')";
     Postgres::shared().sql(name(&url), sql);
 
     let refused = PostgresStore::open(Settings::at(&url), Arc::new(ManualClock::starting_at(START))).await;
@@ -52,7 +52,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     assert!(
         matches!(
             refused,
-            Err(OpenError::Schema(SchemaError::Newer { found: 2, known: 1 }))
+            Err(OpenError::Schema(SchemaError::Newer { found: 3, known: 2 }))
         ),
         "{refused:?}"
     );
