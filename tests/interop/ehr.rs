@@ -234,8 +234,19 @@ async fn two_windows_of_one_user_both_hear_and_closing_one_changes_nothing() {
         until(window, "notification:new").await;
     }
 
+    let mut leaving = page(Transport::Websocket, &staff("a", "u2"), json!({})).start(server.addr());
+    until(&mut leaving, "message:unread-count").await;
+    assert_eq!(until(&mut watching, "user:online").await["userId"], "u2");
+
     drop(windows.remove(0));
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await; // longer than the grace
+    drop(leaving);
+    // Whoever went later and is gone has outlasted the grace of the window that was closed.
+    let happened = watching.next("that somebody is gone, and nothing before it").await;
+    assert_eq!(
+        (&happened["on"], &happened["args"][0]["userId"]),
+        (&json!("user:offline"), &json!("u2")),
+        "{happened}"
+    );
     rest.post("/api/appointments", &appointment("A1")).await.expect(202);
 
     let happened = watching.next("the marker and nothing before it").await;

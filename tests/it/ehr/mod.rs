@@ -7,8 +7,6 @@ mod recovery;
 mod rest;
 mod tenants;
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use wardbell::clock::Clock;
 use wardbell::domain::Timestamp;
@@ -193,6 +191,3 @@ pub(crate) fn appointment(id: &str) -> Value {
 pub(crate) fn message(id: &str, thread: &str, sender: &str) -> Value {
     json!({"id": id, "threadId": thread, "body": "Please call back", "sender": sender, "createdAt": NOW})
 }
-
-/// The grace of these tests.
-pub(crate) const GRACE: Duration = Duration::from_millis(300);

@@ -15,9 +15,14 @@ async fn somebody_comes_once_and_goes_after_the_grace_however_many_windows_they_
         json!({"userId": "u1", "userName": "Dr. u1", "status": "online", "lastSeen": NOW})
     );
     let second = clinic.connect(&staff("a", "u1")).await;
+    let other = clinic.connect(&staff("a", "u2")).await;
+    until_about(&mut watcher, "user:online", "u2").await;
 
     first.vanish();
-    tokio::time::sleep(2 * super::GRACE).await;
+    // Whoever goes later and is gone has outlasted the first one's grace.
+    other.vanish();
+    let (name, gone) = super::next(&mut watcher).await;
+    assert_eq!((name.as_str(), &gone["userId"]), ("user:offline", &json!("u2")));
     assert_eq!(
         clinic.heard(&mut watcher, &staff("a", "w")).await,
         [],
