@@ -79,12 +79,11 @@ async fn a_wrong_password_is_an_outage_and_not_an_end() {
     assert!(wardbell::ports::Bus::check(&*node.bus).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_with_an_authority_of_one_s_own() {
-    let certificates = Certificates::new();
+/// A server that speaks TLS beside the plain protocol, under one of these certificates; its URL there.
+pub(super) fn with_tls(certificates: &Certificates) -> (Redis, String) {
     let port = crate::support::process::free_port(std::net::Ipv4Addr::LOCALHOST.into()).to_string();
     let file = |name| certificates.file(name).display().to_string();
-    let _redis = Redis::with(&[
+    let redis = Redis::with(&[
         "--tls-port",
         &port,
         "--tls-cert-file",
@@ -96,9 +95,16 @@ async fn tls_with_an_authority_of_one_s_own() {
         "--tls-auth-clients",
         "no",
     ]);
+    (redis, format!("rediss://127.0.0.1:{port}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_with_an_authority_of_one_s_own() {
+    let certificates = Certificates::new();
+    let (_redis, url) = with_tls(&certificates);
     let authorities = std::fs::read(certificates.file("ca.pem")).unwrap();
 
-    let nodes = pair(&format!("rediss://127.0.0.1:{port}"), Some(&authorities)).await;
+    let nodes = pair(&url, Some(&authorities)).await;
 
     assert_carries(&nodes).await;
 }
@@ -106,22 +112,9 @@ async fn tls_with_an_authority_of_one_s_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let (certificates, others) = (Certificates::new(), Certificates::new());
-    let port = crate::support::process::free_port(std::net::Ipv4Addr::LOCALHOST.into()).to_string();
-    let file = |name| certificates.file(name).display().to_string();
-    let _redis = Redis::with(&[
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        &file("server.pem"),
-        "--tls-key-file",
-        &file("server.key"),
-        "--tls-ca-cert-file",
-        &file("ca.pem"),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let (_redis, url) = with_tls(&certificates);
     let authorities = std::fs::read(others.file("ca.pem")).unwrap();
-    let server = Server::parse(&format!("rediss://127.0.0.1:{port}").into(), Some(&authorities)).unwrap();
+    let server = Server::parse(&url.into(), Some(&authorities)).unwrap();
     let node = Node::with(settings(server), &database().await).await;
 
     let id = node.emit().await;
@@ -130,8 +123,8 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     assert!(wardbell::ports::Bus::check(&*node.bus).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sentinels_name_another_master_when_the_first_is_killed() {
+/// A master, its replica, and three Sentinels that know of both; and how to name them.
+pub(super) async fn sentinels() -> (Redis, Redis, [Redis; 3], String) {
     let master = Redis::start();
     let replica = Redis::with(&["--replicaof", "127.0.0.1", &master.addr().port().to_string()]);
     let sentinels = [
@@ -151,7 +144,14 @@ async fn sentinels_name_another_master_when_the_first_is_killed() {
         .await;
     }
     let hosts: Vec<String> = sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
-    let nodes = pair(&format!("redis+sentinel://{}/alerts", hosts.join(",")), None).await;
+    let url = format!("redis+sentinel://{}/alerts", hosts.join(","));
+    (master, replica, sentinels, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_name_another_master_when_the_first_is_killed() {
+    let (master, replica, _sentinels, url) = sentinels().await;
+    let nodes = pair(&url, None).await;
     assert_carries(&nodes).await;
     let mut ids = nodes[0].ids();
 

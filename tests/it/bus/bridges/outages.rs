@@ -9,6 +9,7 @@ use wardbell::ports::{Judged, NotRaised, Published, Raise, Raised, StoreError};
 
 use super::{Ward, assert_told, message, publish, three};
 use crate::bus::node::database;
+use crate::bus::servers;
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::redis::Redis;
@@ -171,4 +172,26 @@ async fn what_redis_forgets_in_between_costs_no_event() {
     }
 
     assert_told(&wards, &[7; 6]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_heard_at_the_master_that_sentinels_name_when_the_first_is_killed() {
+    let ((master, replica, _sentinels, url), database) = (servers::sentinels().await, database().await);
+    let wards = [Ward::start(&url, &database).await, Ward::start(&url, &database).await];
+    publish(&master, message(1)).await;
+    assert_told(&wards, &[1]).await;
+
+    master.kill();
+    eventually("the replica is the master", async || {
+        replica.ask(&["ROLE"]).starts_with("master").then_some(())
+    })
+    .await;
+    for ward in &wards {
+        ward.until_listening(true).await;
+        ward.node.until_connected().await;
+    }
+    publish(&replica, message(1)).await;
+    publish(&replica, message(2)).await;
+
+    assert_told(&wards, &[1, 1, 2]).await;
 }
