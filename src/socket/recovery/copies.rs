@@ -90,16 +90,26 @@ impl Copies {
         kept.keep(&[copied]).await.is_ok()
     }
 
-    /// The copy of a session, if there is one that can be read, and since when whoever wrote it held it.
+    /// The copy of a session, if there is one that can be read, and since when whoever wrote it held it. What waits here to be
+    /// written counts as written.
     pub(super) async fn copy(&self, pid: &str) -> Option<(Session, Timestamp)> {
-        let copy = self.kept.as_ref()?.copy(pid).await;
-        copy.unwrap_or_else(|error| {
+        let waiting = lock(&self.waiting).get(pid).cloned();
+        let written = self.kept.as_ref()?.copy(pid).await.unwrap_or_else(|error| {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "could not read the copy of a session"
             );
             None
-        })
+        });
+        let (session, held_since) = match waiting {
+            None | Some(Waiting::Held) => return written,
+            Some(Waiting::Left(session, held_since)) => (Some(session), held_since),
+            Some(Waiting::Over(held_since)) => (None, held_since),
+        };
+        match written {
+            Some((_, since)) if since > held_since => written,
+            Some(_) | None => session.map(|session| (session, held_since)),
+        }
     }
 
     /// Writes what waits, for ever.
@@ -158,4 +168,66 @@ fn copied(sessions: &Sessions, pid: &str, what: &Waiting, now: Timestamp) -> Opt
         held_since,
         session,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::Position;
+    use crate::ports::{BusError, SessionChange};
+
+    /// What was written, and nothing more can be.
+    struct Written(Session, Timestamp);
+
+    #[async_trait]
+    impl SessionCopies for Written {
+        async fn keep(&self, _: &[Copied]) -> Result<(), BusError> {
+            Err(BusError("away".into()))
+        }
+
+        async fn copy(&self, _: &str) -> Result<Option<(Session, Timestamp)>, BusError> {
+            Ok(Some((self.0.clone(), self.1)))
+        }
+    }
+
+    fn session(room: &str) -> Session {
+        Session {
+            pid: "pid".to_owned(),
+            owner: [7; 32],
+            began_at: Position::START,
+            rooms: BTreeMap::from([(room.into(), Position::START)]),
+            seen_at: at(1),
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[tokio::test]
+    async fn what_a_socket_had_when_it_left_is_not_forgotten_before_it_is_written() {
+        let written = Written(session("patient_P1"), at(1));
+        let sessions = Sessions::new(Some(Arc::new(written)));
+
+        sessions.copies.note_left(session("patient_P2"), at(1));
+        // Its session is written anew in the store, by nobody who holds it.
+        drop(sessions.save(Some(SessionChange::Open(session("patient_P1")))));
+
+        assert_eq!(sessions.copies.copy("pid").await, Some((session("patient_P2"), at(1))));
+    }
+
+    #[tokio::test]
+    async fn whoever_took_the_session_up_elsewhere_is_believed_rather_than_who_left_here() {
+        let written = Written(session("patient_P1"), at(2));
+        let sessions = Sessions::new(Some(Arc::new(written)));
+
+        sessions.copies.note_left(session("patient_P2"), at(1));
+        assert_eq!(sessions.copies.copy("pid").await, Some((session("patient_P1"), at(2))));
+        sessions.copies.note_over("pid", at(3));
+        assert_eq!(sessions.copies.copy("pid").await, None);
+    }
 }

@@ -72,7 +72,9 @@ impl Sessions {
             None => return Committed::nothing(),
             // Whoever leaves or says goodbye has that noted with what it had.
             Some(SessionChange::Forget { .. } | SessionChange::Seen { .. }) => {}
-            Some(changed) => self.copies.note_changed(pid_of(changed)),
+            // Without a holder here there is nothing that a copy could be made from; what its last one had may still wait.
+            Some(changed) if self.holder(pid_of(changed)).is_some() => self.copies.note_changed(pid_of(changed)),
+            Some(_) => {}
         }
         self.write(change)
     }
