@@ -1,5 +1,6 @@
 //! Several nodes as one server: real processes on a real Redis and a real PostgreSQL.
 
+mod acl;
 mod behind_nginx;
 mod crowd;
 mod ehr;
