@@ -5,21 +5,31 @@
 # No shell and no package manager is in it, it runs as a user without a name anywhere else, and needs nothing to write but
 # /var/lib/wardbell. It is configured by the environment (config/default.toml names every key) and refuses to start without a secret.
 
+# The page.
+FROM node:20-bookworm-slim AS page
+WORKDIR /web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY web ./
+RUN npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 
 # The dependencies, in a layer of their own: it is kept until they change.
 COPY Cargo.toml Cargo.lock ./
+# Named in Cargo.toml, never built here: without them it is refused.
+COPY benches benches
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
  && cargo build --release --locked
 
-# The page as `make web` has built it; where it has not, the server says how to get it. Nothing here calls npm.
+# The page is there already: nothing in this stage calls npm.
 ENV WARDBELL_CONSOLE=skip
 COPY build.rs ./
-COPY web web
+COPY --from=page /web/dist web/dist
 COPY config config
 COPY src src
 RUN touch src/main.rs src/lib.rs \
