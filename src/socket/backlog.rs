@@ -1,10 +1,10 @@
 //! Clients that do not take what is sent to them.
 //!
-//! The library's queues are made practically endless, so that a fan-out never finds one full and drops an event in silence;
-//! the bound on what waits is kept here. Nobody outside of the library can see its queues, but what was sent to a socket's
-//! rooms since its queue was last seen empty, less the bytes it took since, is what waits for it. Whoever lets too much
-//! wait, or takes nothing for longer than a heartbeat may take, is cut off on the transport level: it comes back, and
-//! recovers what it missed from the log.
+//! The queues, of the library and of websockets ([`outlet`](super::transport)), are practically endless, so that a fan-out
+//! never finds one full and drops an event in silence; the bound on what waits is kept here. Nobody outside of the library can
+//! see its queues, but what was sent to a socket's rooms since everything was last seen taken, less the bytes it took since,
+//! is what waits for it. Whoever lets too much wait, or takes nothing for longer than a heartbeat may take, is cut off on the
+//! transport level: it comes back, and recovers what it missed from the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,16 +110,6 @@ fn cut(hub: &Hub, conn: &Conn, waits: Waiting) {
         "cut off a client that takes nothing"
     );
     conn.cut();
-}
-
-/// A fan-out found a full queue, which the bound above should make impossible. Nobody is left to miss an event in silence:
-/// every held-up member of these rooms is cut off.
-pub(super) fn cut_held_up_in(hub: &Hub, rooms: &[crate::domain::RoomName]) {
-    for conn in hub.registry.held_up() {
-        if hub.members.on(conn.id).is_some_and(|member| member.is_in_any(rooms)) {
-            cut(hub, &conn, Waiting::default());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,96 +1,157 @@
 //! From the bus to the sockets: every event to the members of its rooms, once each, in the bus's order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use socketioxide::{BroadcastError, SocketError, SocketIo};
+use socketioxide::SocketIo;
 use tokio::sync::mpsc;
 
-use super::backlog;
 use super::hub::Hub;
 use super::recovery::Offset;
-use super::rooms::{Form, Tally};
+use super::rooms::{Form, Listeners, Tally};
+use super::told::Told;
+use super::transport::{Conn, Sent};
 use crate::domain::{Event, Position, RoomName};
 use crate::ports::Positioned;
 
+/// Events that are delivered together at most. A socket that is told several of them is written to once.
+const TOGETHER: usize = 64;
+/// Sockets that are written to before others get a turn: about half a millisecond.
+const TURN: usize = 128;
+
 /// Delivers until the bus ends.
 pub(super) async fn run(hub: &Hub, io: &SocketIo, first: Option<Positioned>, mut events: mpsc::Receiver<Positioned>) {
-    if let Some(first) = first {
-        deliver(hub, io, first).await;
-    }
-    while let Some(event) = events.recv().await {
-        deliver(hub, io, event).await;
-        // Writers run between two events, however many wait.
+    let mut waiting: Vec<Positioned> = first.into_iter().collect();
+    loop {
+        Delivery::new(hub, io).deliver(&mut waiting).await;
         tokio::task::yield_now().await;
-    }
-}
-
-async fn deliver(hub: &Hub, io: &SocketIo, positioned: Positioned) {
-    let _gate = hub.gate.lock().await;
-    // What was published twice, because the first time could not be noted, was delivered already.
-    if !hub.recent.push(positioned.clone()) {
-        return;
-    }
-    let Positioned { position, event } = positioned;
-    let rooms = hub.rooms.of(&event.rooms);
-    if rooms.is_empty() {
-        return;
-    }
-    let payload: &RawValue = match serde_json::from_str(event.payload.as_json()) {
-        Ok(payload) => payload,
-        Err(error) => {
-            tracing::error!(event.id = %event.id, event.name = %event.name, %error, "an event's payload is not JSON; nobody was told");
+        // While these were delivered others came: the busier it is, the more go together.
+        if events.recv_many(&mut waiting, TOGETHER).await == 0 {
             return;
         }
-    };
-    let bytes = wire_size(&event);
-    for (_, tally) in &rooms {
-        tally.note_sent(bytes);
     }
-    let offset = Offset::of(position, event.id);
-    let plain = fan_out(hub, io, &event, &rooms, Form::Plain, &(payload,)).await;
-    let positioned = fan_out(hub, io, &event, &rooms, Form::Positioned, &(payload, offset)).await;
-    hub.metrics.deliveries.inc_by((plain + positioned) as u64);
-    hub.receipts.delivered(&event, plain + positioned);
 }
 
-/// Sends one form to the sockets that get it; to how many.
-async fn fan_out<T: serde::Serialize + Sync>(
-    hub: &Hub,
-    io: &SocketIo,
-    event: &Event,
-    rooms: &[(&RoomName, Arc<Tally>)],
-    form: Form,
-    arguments: &T,
-) -> usize {
-    let live = rooms.iter().filter(|(_, tally)| tally.live_members(form) > 0);
-    let names: Vec<String> = live.clone().map(|(room, _)| form.room(room)).collect();
-    let Some(root) = io.of("/").filter(|_| !names.is_empty()) else {
-        return 0;
-    };
-    let count = match names.len() {
-        1 => live.map(|(_, tally)| tally.live_members(form)).sum(),
-        // Who is in several of them counts once.
-        _ => root.clone().within(names.clone()).sockets().len(),
-    };
-    match root.within(names).emit(event.name.as_str(), arguments).await {
-        Ok(()) => {}
-        Err(BroadcastError::Socket(errors)) => {
-            // A closed socket is on its way out and recovers if it returns.
-            let full = errors
-                .iter()
-                .filter(|error| matches!(error, SocketError::InternalChannelFull))
-                .count();
-            if full > 0 {
-                tracing::error!(event.id = %event.id, sockets = full, "queues were full; cutting off who is held up");
-                backlog::cut_held_up_in(hub, &event.rooms);
-            }
-        }
-        Err(error) => {
-            tracing::error!(event.id = %event.id, error = &error as &dyn std::error::Error, "an event could not be sent");
+struct Delivery<'a> {
+    hub: &'a Hub,
+    io: &'a SocketIo,
+    /// Connections with frames that wait to be written.
+    staged: Vec<Arc<Conn>>,
+    /// Sockets that were told something since others had a turn.
+    turn: usize,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(hub: &'a Hub, io: &'a SocketIo) -> Self {
+        Self {
+            hub,
+            io,
+            staged: Vec::new(),
+            turn: 0,
         }
     }
-    count
+
+    async fn deliver(&mut self, events: &mut Vec<Positioned>) {
+        let hub = self.hub;
+        let _gate = hub.gate.lock().await;
+        let is_alone = events.len() == 1;
+        for event in events.drain(..) {
+            self.tell(event, is_alone).await;
+        }
+        for conn in std::mem::take(&mut self.staged) {
+            conn.flush();
+            self.take_turns().await;
+        }
+    }
+
+    async fn tell(&mut self, positioned: Positioned, is_alone: bool) {
+        // What was published twice, because the first time could not be noted, was delivered already.
+        if !self.hub.recent.push(positioned.clone()) {
+            return;
+        }
+        let Positioned { position, event } = positioned;
+        let rooms = self.hub.rooms.of(&event.rooms);
+        if rooms.is_empty() {
+            return;
+        }
+        let payload: &RawValue = match serde_json::from_str(event.payload.as_json()) {
+            Ok(payload) => payload,
+            Err(error) => {
+                tracing::error!(event.id = %event.id, event.name = %event.name, %error, "an event's payload is not JSON; nobody was told");
+                return;
+            }
+        };
+        let bytes = wire_size(&event);
+        for (_, tally) in &rooms {
+            tally.note_sent(bytes);
+        }
+        let mut sockets = 0;
+        for (form, offset) in [
+            (Form::Plain, None),
+            (Form::Positioned, Some(Offset::of(position, event.id))),
+        ] {
+            let listeners = listeners(&rooms, form);
+            if !listeners.is_empty() {
+                let told = Told::new(event.name.as_str(), [payload], offset);
+                sockets += listeners.len();
+                self.fan_out(&listeners, &told, is_alone).await;
+            }
+        }
+        self.hub.metrics.deliveries.inc_by(sockets as u64);
+        self.hub.receipts.delivered(&event, sockets);
+    }
+
+    /// Tells each of them. One that is gone meanwhile is on its way out, and recovers if it returns.
+    async fn fan_out(&mut self, listeners: &[(u64, Arc<Conn>)], told: &Told<'_>, is_alone: bool) {
+        for (_, conn) in listeners {
+            let sent = if is_alone {
+                conn.push(&told.frame)
+            } else {
+                conn.stage(&told.frame)
+            };
+            match sent {
+                Sent::Staged => self.staged.push(Arc::clone(conn)),
+                Sent::Taken | Sent::Waiting | Sent::Gone => {}
+                Sent::ByLibrary => self.tell_by_library(conn, told),
+            }
+            self.take_turns().await;
+        }
+    }
+
+    /// Tells one that polls, or has just changed over.
+    fn tell_by_library(&self, conn: &Conn, told: &Told<'_>) {
+        let Some(member) = self.hub.members.on(conn.id) else {
+            return;
+        };
+        if let Some(socket) = self.io.get_socket(member.sid)
+            && !member.tell(&socket, told)
+        {
+            tracing::debug!(conn.id = conn.id, "a socket was gone before it was told");
+        }
+    }
+
+    async fn take_turns(&mut self) {
+        self.turn += 1;
+        if self.turn == TURN {
+            self.turn = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Who is told in this form. Who is in several of the rooms is told once.
+fn listeners(rooms: &[(&RoomName, Arc<Tally>)], form: Form) -> Listeners {
+    if let [(_, only)] = rooms {
+        return only.listeners(form);
+    }
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for (_, tally) in rooms {
+        let listeners = tally.listeners(form);
+        all.extend(listeners.iter().filter(|(member, _)| seen.insert(*member)).cloned());
+    }
+    all.into()
 }
 
 /// About how many bytes the event takes on the wire.

@@ -21,6 +21,7 @@ use super::handlers::is_admitted;
 use super::handshake::{self, Rejection};
 use super::hub::Hub;
 use super::member::Member;
+use super::told::Told;
 use super::{RoomAccess, recovery};
 use crate::domain::access::Identity;
 use crate::domain::{Payload, Room, RoomName, Timestamp};
@@ -196,7 +197,7 @@ impl Line for GuestLine {
             // Under the gate, so that it is told of exactly what is delivered after this position.
             let _gate = member.hub.gate.lock().await;
             let now = member.hub.recent.last();
-            member.enter(&self.socket, room, now, now)
+            member.enter(room, now, now)
         };
         committed.wait().await;
         true
@@ -204,7 +205,7 @@ impl Line for GuestLine {
 
     async fn leave(&self, room: &RoomName) {
         if let Some(member) = self.member.upgrade() {
-            member.leave(&self.socket, room).wait().await;
+            member.leave(room).wait().await;
         }
     }
 
@@ -214,7 +215,7 @@ impl Line for GuestLine {
             return;
         };
         member.note_sent((event.len() + payload.get().len()) as u64);
-        if self.socket.emit(event, &(payload,)).is_err() {
+        if !member.tell(&self.socket, &Told::new(event, [payload], None)) {
             tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was told");
         }
     }

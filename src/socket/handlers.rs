@@ -120,7 +120,15 @@ async fn answer_next(member: &Member) {
         }
         Err(_) => member.turn.lock().await,
     };
-    let first = lock(&member.requests).pop_front();
+    let first = {
+        let mut requests = lock(&member.requests);
+        let first = requests.pop_front();
+        if requests.is_empty() {
+            // Most sockets ask for a few rooms and are silent for the rest of the day.
+            requests.shrink_to_fit();
+        }
+        first
+    };
     let Some(Request {
         wish,
         payload,
@@ -133,7 +141,7 @@ async fn answer_next(member: &Member) {
     let room = payload.as_ref().and_then(room_in);
     let done = match wish {
         Wish::Join => join(member, &socket, room).await,
-        Wish::Leave => leave(member, &socket, room).await,
+        Wish::Leave => leave(member, room).await,
     };
     match done {
         Ok(room) => {
@@ -210,7 +218,7 @@ async fn join(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result
             // Under the gate, so that it is told of exactly what is delivered after this position.
             let _gate = hub.gate.lock().await;
             let now = hub.recent.last();
-            member.enter(socket, &name, now, now)
+            member.enter(&name, now, now)
         }
     };
     // Where it could not be committed the socket is in the room all the same; its session is not trusted until it is
@@ -219,10 +227,10 @@ async fn join(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result
     Ok(name)
 }
 
-async fn leave(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result<RoomName, Stopped> {
+async fn leave(member: &Member, room: Option<&str>) -> Result<RoomName, Stopped> {
     let room: Room = room.and_then(|room| room.parse().ok()).ok_or(Denial::InvalidRoom)?;
     let name = RoomName::from(&room);
-    member.leave(socket, &name).wait().await;
+    member.leave(&name).wait().await;
     Ok(name)
 }
 

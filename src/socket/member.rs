@@ -4,10 +4,12 @@
 //! the door closed instead of leaving a dead socket in a room.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use indexmap::IndexMap;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -19,7 +21,8 @@ use super::hub::Hub;
 use super::lock;
 use super::recovery::Committed;
 use super::rooms::{Form, Tally};
-use super::transport::Conn;
+use super::told::Told;
+use super::transport::{Conn, FENCE, Sent};
 use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::{Session, SessionChange};
 
@@ -43,8 +46,12 @@ pub(super) struct Card {
     pub(super) form: Form,
 }
 
+/// The number of the next member: a connection can have several, one after the other.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// One socket.
 pub(super) struct Member {
+    number: u64,
     pub(super) hub: Arc<Hub>,
     pub(super) conn: Arc<Conn>,
     pub(super) sid: Sid,
@@ -72,7 +79,7 @@ struct State {
     is_catching_up: bool,
     /// When it had caught up; `None`: it never had to.
     caught_up: Option<Instant>,
-    rooms: BTreeMap<RoomName, Joined>,
+    rooms: IndexMap<RoomName, Joined>,
     /// Events and bytes that it was sent in rooms it has left, and beside its rooms.
     sent_before: (u64, u64),
     /// Its session. `None`: nothing is promised to it.
@@ -134,6 +141,7 @@ impl Member {
             form,
         } = card;
         let member = Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             hub,
             conn,
             sid,
@@ -262,13 +270,13 @@ impl Member {
 
     /// Enters a room, live unless it is catching up. Its session is told; the answer says when that is committed.
     /// `owed_after` is from where on the room's events are owed to it, `at` the same for its session.
-    pub(super) fn enter(&self, socket: &SocketRef, room: &RoomName, owed_after: Position, at: Position) -> Committed {
+    pub(super) fn enter(&self, room: &RoomName, owed_after: Position, at: Position) -> Committed {
         let mut state = lock(&self.state);
         if state.is_over || state.rooms.contains_key(room) {
             return Committed::nothing();
         }
         let tally = self.hub.rooms.enter(room);
-        let live_since = (!state.is_catching_up).then(|| self.go_live_in(socket, room, &tally));
+        let live_since = (!state.is_catching_up).then(|| self.go_live_in(&tally));
         state.rooms.insert(
             room.clone(),
             Joined {
@@ -288,41 +296,35 @@ impl Member {
             .save(state.session.as_ref().map(|session| joined(session.pid.clone())))
     }
 
-    fn go_live_in(&self, socket: &SocketRef, room: &RoomName, tally: &Tally) -> (u64, u64) {
-        socket.join(self.form.room(room));
-        tally.note_live(self.form);
+    fn go_live_in(&self, tally: &Tally) -> (u64, u64) {
+        tally.go_live(self.form, self.number, Arc::clone(&self.conn));
         tally.sent()
     }
 
     /// Has all its rooms live from now on. To be called under the delivery gate.
-    pub(super) fn go_live(&self, socket: &SocketRef) {
+    pub(super) fn go_live(&self) {
         let mut state = lock(&self.state);
         state.is_catching_up = false;
         state.caught_up = Some(Instant::now());
         if state.is_over {
             return;
         }
-        for (room, joined) in &mut state.rooms {
+        for joined in state.rooms.values_mut() {
             if joined.live_since.is_none() {
-                joined.live_since = Some(self.go_live_in(socket, room, &joined.tally));
+                joined.live_since = Some(self.go_live_in(&joined.tally));
             }
         }
     }
 
     /// Leaves a room; leaving one that it is not in is harmless.
-    pub(super) fn leave(&self, socket: &SocketRef, room: &RoomName) -> Committed {
+    pub(super) fn leave(&self, room: &RoomName) -> Committed {
         let mut state = lock(&self.state);
-        let Some(joined) = state.rooms.remove(room) else {
+        let Some(joined) = state.rooms.swap_remove(room) else {
             return Committed::nothing();
         };
-        if joined.live_since.is_some() {
-            socket.leave(self.form.room(room));
-        }
         let sent = sent_since(&joined);
         state.sent_before = (state.sent_before.0 + sent.0, state.sent_before.1 + sent.1);
-        self.hub
-            .rooms
-            .leave(room, &joined.tally, joined.live_since.map(|_| self.form));
+        self.hub.rooms.leave(room, &joined.tally, self.form, self.number);
         let left = |pid| SessionChange::Leave {
             pid,
             room: room.clone(),
@@ -330,6 +332,20 @@ impl Member {
         self.hub
             .sessions
             .save(state.session.as_ref().map(|session| left(session.pid.clone())))
+    }
+
+    /// Tells it an event, behind those that it was told before. Whether it is still there.
+    pub(super) fn tell(&self, socket: &SocketRef, told: &Told<'_>) -> bool {
+        match self.conn.push(&told.frame) {
+            Sent::Taken | Sent::Waiting | Sent::Staged => true,
+            Sent::Gone => false,
+            // It has changed over to a websocket: what the library has queued for it goes first.
+            Sent::ByLibrary if self.conn.begin_fence() => {
+                let is_fenced = socket.emit(&FENCE.name, &Told::new(&FENCE.name, [], None)).is_ok();
+                is_fenced && self.conn.push(&told.frame) != Sent::Gone
+            }
+            Sent::ByLibrary => socket.emit(told.name, told).is_ok(),
+        }
     }
 
     /// Counts an event that it was sent beside those of its rooms.
@@ -346,12 +362,6 @@ impl Member {
             .values()
             .map(sent_since)
             .fold(state.sent_before, |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
-    }
-
-    /// Whether it is in one of these rooms.
-    pub(super) fn is_in_any(&self, rooms: &[RoomName]) -> bool {
-        let state = lock(&self.state);
-        rooms.iter().any(|room| state.rooms.contains_key(room))
     }
 
     /// Its session as it should be kept, and since when it holds it.
@@ -427,9 +437,7 @@ impl Member {
             }
         }
         for (room, joined) in std::mem::take(&mut state.rooms) {
-            self.hub
-                .rooms
-                .leave(&room, &joined.tally, joined.live_since.map(|_| self.form));
+            self.hub.rooms.leave(&room, &joined.tally, self.form, self.number);
         }
         if let Some(OpenSession { pid, .. }) = state.session.take() {
             self.hub.sessions.release(&pid, self);

@@ -18,6 +18,7 @@ mod member;
 mod receipts;
 pub mod recovery;
 mod rooms;
+mod told;
 mod transport;
 mod volatile;
 
@@ -51,6 +52,8 @@ use transport::{ConnGuard, Engine};
 /// Packets that the library queues for a socket before it refuses one. It never gets there: `backlog` bounds what waits,
 /// and the queue takes memory only for what is in it.
 const ENDLESS: usize = 1 << 30;
+/// What is read of a websocket at once, in bytes, and kept for it: clients say little, and there are thousands.
+const READ_BUFFER: usize = 256;
 /// How often housekeeping looks at tokens and receipts.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long sockets get to take what is queued for them before they are closed for good.
@@ -171,7 +174,7 @@ pub fn new(deps: Deps) -> (axum::Router, SocketServer) {
         .max_payload(settings.max_message_bytes as u64)
         .ws_max_message_size(settings.max_message_bytes)
         .ws_max_frame_size(settings.max_message_bytes)
-        .ws_read_buffer_size(1_024)
+        .ws_read_buffer_size(READ_BUFFER)
         .max_buffer_size(ENDLESS)
         .transports([TransportType::Polling, TransportType::Websocket])
         .build_with_inner_svc(axum::Router::new());

@@ -1,14 +1,14 @@
-//! The rooms of this node, counted: who is in them, and how much was sent to them.
-//!
-//! The library knows the members; it can neither count them cheaply nor tell two forms of one event apart. So every room of
-//! the wire is two rooms of the library, one for each [`Form`], and the counting is done here.
+//! The rooms of this node: who is in them, who is told of what happens in them, and how much that was so far.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use indexmap::IndexMap;
+
+use super::lock;
+use super::transport::Conn;
 use crate::domain::{Room, RoomName};
-use crate::socket::lock;
 use crate::telemetry::Metrics;
 
 /// How a socket is told of events.
@@ -20,42 +20,63 @@ pub(super) enum Form {
     Positioned,
 }
 
-impl Form {
-    /// The library's room for members of `room` that get this form.
-    pub(super) fn room(self, room: &RoomName) -> String {
-        let prefix = match self {
-            Self::Plain => "plain:",
-            Self::Positioned => "positioned:",
+/// Who is told of events in a room, each member by a number of its own.
+pub(super) type Listeners = Arc<[(u64, Arc<Conn>)]>;
+
+#[derive(Debug, Default)]
+struct Live {
+    listeners: IndexMap<u64, Arc<Conn>>,
+    /// The same, as it is handed out until it changes: nobody waits for a fan-out.
+    handed_out: Option<Listeners>,
+}
+
+impl Live {
+    fn handed_out(&mut self) -> Listeners {
+        let Self { listeners, handed_out } = self;
+        let list = || {
+            listeners
+                .iter()
+                .map(|(member, conn)| (*member, Arc::clone(conn)))
+                .collect()
         };
-        [prefix, room.as_str()].concat()
+        Arc::clone(handed_out.get_or_insert_with(list))
     }
 }
 
-/// What is counted of one room. It is there as long as the room has members.
+/// One room. It is there as long as it has members.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     members: AtomicUsize,
-    plain: AtomicUsize,
-    positioned: AtomicUsize,
+    plain: Mutex<Live>,
+    positioned: Mutex<Live>,
     events: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Tally {
-    fn live(&self, form: Form) -> &AtomicUsize {
+    fn live(&self, form: Form) -> &Mutex<Live> {
         match form {
             Form::Plain => &self.plain,
             Form::Positioned => &self.positioned,
         }
     }
 
-    /// Members that are told of events as they happen, in this form. The others are still catching up.
-    pub(super) fn live_members(&self, form: Form) -> usize {
-        self.live(form).load(Ordering::Acquire)
+    /// Who is told of events as they happen, in this form. The other members are still catching up.
+    pub(super) fn listeners(&self, form: Form) -> Listeners {
+        lock(self.live(form)).handed_out()
     }
 
-    pub(super) fn note_live(&self, form: Form) {
-        self.live(form).fetch_add(1, Ordering::AcqRel);
+    /// Tells a member of events from now on.
+    pub(super) fn go_live(&self, form: Form, member: u64, conn: Arc<Conn>) {
+        let mut live = lock(self.live(form));
+        live.listeners.insert(member, conn);
+        live.handed_out = None;
+    }
+
+    fn go_silent(&self, form: Form, member: u64) {
+        let mut live = lock(self.live(form));
+        live.listeners.swap_remove(&member);
+        live.handed_out = None;
     }
 
     /// Events sent to the room so far, and their bytes.
@@ -93,12 +114,10 @@ impl Rooms {
         tally
     }
 
-    /// Counts one member less; `was_live` if it was told of events, and in which form.
-    pub(super) fn leave(&self, room: &RoomName, tally: &Tally, was_live: Option<Form>) {
+    /// Counts one member less, and tells it nothing any more.
+    pub(super) fn leave(&self, room: &RoomName, tally: &Tally, form: Form, member: u64) {
+        tally.go_silent(form, member);
         let mut tallies = lock(&self.tallies);
-        if let Some(form) = was_live {
-            tally.live(form).fetch_sub(1, Ordering::AcqRel);
-        }
         if tally.members.fetch_sub(1, Ordering::AcqRel) == 1 {
             tallies.remove(room);
             self.metrics.rooms.set(i64::try_from(tallies.len()).unwrap_or(i64::MAX));
@@ -128,6 +147,12 @@ impl Rooms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::transport::Registry;
+    use crate::telemetry::Metrics;
+
+    fn conn() -> Arc<Conn> {
+        Conn::of_nobody(&Registry::new(Metrics::new(), "", 9))
+    }
 
     #[test]
     fn a_room_is_there_as_long_as_it_has_members() {
@@ -135,29 +160,35 @@ mod tests {
         let ward = RoomName::from("hospital_h1");
         let first = rooms.enter(&ward);
         let second = rooms.enter(&ward);
-        second.note_live(Form::Plain);
+        second.go_live(Form::Plain, 2, conn());
         assert_eq!(rooms.members(), BTreeMap::from([("hospital_h1".to_owned(), 2)]));
 
-        rooms.leave(&ward, &first, None);
-        rooms.leave(&ward, &second, Some(Form::Plain));
+        rooms.leave(&ward, &first, Form::Plain, 1);
+        rooms.leave(&ward, &second, Form::Plain, 2);
 
         assert!(rooms.members().is_empty());
         assert!(rooms.of(&[ward]).is_empty());
     }
 
     #[test]
-    fn members_that_catch_up_are_members_but_not_live() {
+    fn members_that_catch_up_are_told_nothing_yet() {
         let rooms = Rooms::new(Metrics::new());
-        let tally = rooms.enter(&RoomName::from("triage_queue"));
+        let ward = RoomName::from("triage_queue");
+        let tally = rooms.enter(&ward);
+        let told = |form| {
+            tally
+                .listeners(form)
+                .iter()
+                .map(|(member, _)| *member)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((told(Form::Plain), told(Form::Positioned)), (vec![], vec![]));
 
-        assert_eq!(
-            (tally.live_members(Form::Plain), tally.live_members(Form::Positioned)),
-            (0, 0)
-        );
-        tally.note_live(Form::Positioned);
-        assert_eq!(
-            (tally.live_members(Form::Plain), tally.live_members(Form::Positioned)),
-            (0, 1)
-        );
+        tally.go_live(Form::Positioned, 7, conn());
+        assert_eq!((told(Form::Plain), told(Form::Positioned)), (vec![], vec![7]));
+
+        tally.go_live(Form::Positioned, 8, conn());
+        rooms.leave(&ward, &tally, Form::Positioned, 7);
+        assert_eq!(told(Form::Positioned), [8]);
     }
 }

@@ -3,35 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use serde::ser::{Serialize, SerializeTuple, Serializer};
-use serde_json::value::RawValue;
-use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Sid;
 
 use super::guests::Who;
 use super::rooms::Form;
+use super::told::Told;
 use super::{Arrival, SocketServer};
 use crate::domain::RoomName;
 use crate::ports::{Published, Volatile};
 
 /// Sockets that are told before others get a turn.
 const AT_ONCE: usize = 256;
-
-/// The arguments of an event, as many as there are.
-struct Arguments<'a>(&'a [Box<RawValue>]);
-
-impl Serialize for Arguments<'_> {
-    /// A tuple: that is what the library takes apart into arguments.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for argument in self.0 {
-            tuple.serialize_element(argument)?;
-        }
-        tuple.end()
-    }
-}
 
 #[async_trait]
 impl Volatile for SocketServer {
@@ -46,9 +30,10 @@ impl Volatile for SocketServer {
             let everybody = self.io.of("/").map(BroadcastOperators::sockets).unwrap_or_default();
             everybody.into_iter().filter(is_ours).collect()
         } else {
-            sockets_in(&self.io, rooms).into_values().collect()
+            self.sockets_in(rooms).into_values().collect()
         };
-        let left_out: HashSet<Sid> = sockets_in(&self.io, except).into_keys().collect();
+        let left_out: HashSet<Sid> = self.sockets_in(except).into_keys().collect();
+        let told = Told::new(event, arguments.iter().map(|argument| &**argument), None);
         let bytes = arguments.iter().map(|argument| argument.get().len() as u64).sum();
         for chunk in sockets.chunks(AT_ONCE) {
             for socket in chunk.iter().filter(|socket| !left_out.contains(&socket.id)) {
@@ -56,7 +41,7 @@ impl Volatile for SocketServer {
                     continue;
                 };
                 member.note_sent(bytes);
-                if socket.emit(event, &Arguments(arguments)).is_err() {
+                if !member.tell(socket, &told) {
                     tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was told");
                 }
             }
@@ -71,19 +56,21 @@ fn is_ours(socket: &SocketRef) -> bool {
     arrival.is_some_and(|arrival| matches!(arrival.member.who, Who::Ours(_)))
 }
 
-/// Who is in one of these rooms. As in every Socket.IO server, a socket's id is a room of its own.
-fn sockets_in(io: &SocketIo, rooms: &[String]) -> HashMap<Sid, SocketRef> {
-    let mut found = HashMap::new();
-    let Some(everybody) = io.of("/").filter(|_| !rooms.is_empty()) else {
-        return found;
-    };
-    let forms = |room: &String| {
-        let room = RoomName::from(room.as_str());
-        [Form::Plain.room(&room), Form::Positioned.room(&room)]
-    };
-    let names: Vec<String> = rooms.iter().flat_map(forms).collect();
-    let members = everybody.within(names).sockets();
-    let alone = rooms.iter().filter_map(|room| io.get_socket(room.parse().ok()?));
-    found.extend(members.into_iter().chain(alone).map(|socket| (socket.id, socket)));
-    found
+impl SocketServer {
+    /// Who is in one of these rooms. As in every Socket.IO server, a socket's id is a room of its own.
+    fn sockets_in(&self, rooms: &[String]) -> HashMap<Sid, SocketRef> {
+        let names: Vec<RoomName> = rooms.iter().map(|room| RoomName::from(room.as_str())).collect();
+        let tallies = self.hub.rooms.of(&names);
+        let listeners = tallies
+            .iter()
+            .flat_map(|(_, tally)| [tally.listeners(Form::Plain), tally.listeners(Form::Positioned)]);
+        let conns: HashSet<u64> = listeners
+            .flat_map(|listeners| listeners.iter().map(|(_, conn)| conn.id).collect::<Vec<_>>())
+            .collect();
+        let members = conns.into_iter().filter_map(|conn| self.hub.members.on(conn));
+        let ids = members.map(|member| member.sid);
+        let alone = rooms.iter().filter_map(|room| room.parse().ok());
+        let sockets = ids.chain(alone).filter_map(|id| self.io.get_socket(id));
+        sockets.map(|socket| (socket.id, socket)).collect()
+    }
 }

@@ -15,6 +15,7 @@ use crate::socket::delivery::wire_size;
 use crate::socket::hub::Hub;
 use crate::socket::member::Member;
 use crate::socket::rooms::Form;
+use crate::socket::told::Told;
 
 /// Events of one page. A client takes it before it gets the next.
 const PAGE: usize = 256;
@@ -131,10 +132,10 @@ impl Replay<'_> {
     fn go_live(&self, from: Position, reached: Position) -> super::Committed {
         match self.scope {
             Scope::Session => {
-                self.member.go_live(self.socket);
+                self.member.go_live();
                 super::Committed::nothing()
             }
-            Scope::Room(room) => self.member.enter(self.socket, room, from, reached),
+            Scope::Room(room) => self.member.enter(room, from, reached),
         }
     }
 
@@ -164,13 +165,15 @@ impl Replay<'_> {
             tracing::error!(event.id = %event.id, "a stored event's payload is not JSON; it was left out of a recovery");
             return Ok(());
         };
-        let offset = Offset::of(*position, event.id);
-        let sent = match (self.scope, self.member.form) {
-            (Scope::Session, Form::Positioned) => self.socket.emit(event.name.as_str(), &(payload, offset)),
-            (Scope::Session, Form::Plain) | (Scope::Room(_), _) => self.socket.emit(event.name.as_str(), &(payload,)),
+        let offset = match (self.scope, self.member.form) {
+            (Scope::Session, Form::Positioned) => Some(Offset::of(*position, event.id)),
+            (Scope::Session, Form::Plain) | (Scope::Room(_), _) => None,
         };
-        if let Err(error) = sent {
-            tracing::debug!(conn.id = self.member.conn.id, %error, "a recovery was interrupted");
+        if !self
+            .member
+            .tell(self.socket, &Told::new(event.name.as_str(), [payload], offset))
+        {
+            tracing::debug!(conn.id = self.member.conn.id, "a recovery was interrupted");
             self.member.conn.cut();
             return Err(Interrupted);
         }

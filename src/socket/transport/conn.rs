@@ -7,15 +7,19 @@
 //! even after its end.)
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use socketioxide::socket::Sid;
 use tokio::sync::Notify;
 
 use super::credentials::Credentials;
 use super::engine::Engine;
+use super::outlet::{Left, Outlet, Sent};
 use super::session::{Node, SessionId};
 use crate::socket::lock;
 use crate::telemetry::{Metrics, TransportLabel};
@@ -67,6 +71,8 @@ pub(crate) struct Conn {
     is_over: AtomicBool,
     pub(super) reader: AtomicWaker,
     pub(super) writer: AtomicWaker,
+    /// The way of its events past the library.
+    pub(super) outlet: Outlet,
     /// It does not take what is written for it: the peer's window is closed, or no poll is waiting.
     is_held_up: AtomicBool,
     /// Bytes that were taken off our hands.
@@ -169,6 +175,92 @@ impl Conn {
         }
     }
 
+    /// Writes an event's frame, or has it wait behind those that do.
+    pub(crate) fn push(self: &Arc<Self>, frame: &Bytes) -> Sent {
+        match self.outlet.push(frame) {
+            Ok(Sent::Taken) => {
+                self.note_taken(frame.len());
+                self.note_drained();
+                Sent::Taken
+            }
+            Ok(Sent::Waiting) => {
+                self.note_held_up();
+                self.flush();
+                Sent::Waiting
+            }
+            Ok(sent) => sent,
+            Err(_) => self.broken(),
+        }
+    }
+
+    /// Has an event's frame wait for the next [`flush`](Self::flush).
+    pub(crate) fn stage(&self, frame: &Bytes) -> Sent {
+        self.outlet.stage(frame)
+    }
+
+    /// Writes the frames that wait, as many as the peer takes; the others follow as it takes more.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        match self.outlet.flush() {
+            Ok(flushed) => {
+                self.note_taken(flushed.bytes);
+                match flushed.left {
+                    Left::Nothing if flushed.bytes > 0 => self.note_drained(),
+                    Left::Nothing => {}
+                    Left::Held => self.note_held_up(),
+                    Left::Blocked { is_followed_up } => {
+                        self.note_held_up();
+                        if !is_followed_up {
+                            drop(tokio::spawn(Arc::clone(self).follow_up()));
+                        }
+                    }
+                }
+            }
+            Err(_) => {
+                self.broken();
+            }
+        }
+    }
+
+    /// Writes for the library.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.outlet.poll_write(cx, bytes, |taken| self.note_taken(taken))
+    }
+
+    /// Writes the frames that wait as the peer takes them.
+    async fn follow_up(self: Arc<Self>) {
+        tokio::select! {
+            drained = self.outlet.drain(|bytes| self.note_taken(bytes)) => match drained {
+                Ok(true) => self.note_drained(),
+                Ok(false) => {}
+                Err(_) => { self.broken(); }
+            },
+            () = self.over() => {}
+        }
+    }
+
+    /// The peer is gone: the library will find out as well, and ends it.
+    fn broken(&self) -> Sent {
+        self.cut();
+        Sent::Gone
+    }
+
+    /// Whether whoever asks has to hand the library a fence now.
+    pub(crate) fn begin_fence(&self) -> bool {
+        self.carrier() == Carrier::Websocket && self.outlet.begin_fence()
+    }
+
+    /// Waits until it has ended.
+    async fn over(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_over() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until what was queued has been taken once more than `before` times.
     pub(crate) async fn drained_past(&self, before: u64) -> Result<(), Over> {
         loop {
@@ -220,6 +312,16 @@ impl Conn {
         if let Some(registry) = self.registry.upgrade() {
             registry.remove(self);
         }
+    }
+}
+
+#[cfg(test)]
+impl Conn {
+    /// One without a client.
+    pub(in crate::socket) fn of_nobody(registry: &Arc<Registry>) -> Arc<Self> {
+        let nobody = Credentials::of(&axum::http::HeaderMap::new(), &axum::http::Uri::default());
+        let guard = registry.open(Carrier::Polling, nobody);
+        guard.map_or_else(|refused| unreachable!("{refused:?}"), |guard| Arc::clone(&guard.conn))
     }
 }
 
@@ -311,6 +413,7 @@ impl Registry {
             is_over: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
+            outlet: Outlet::closed(),
             is_held_up: AtomicBool::new(false),
             taken: AtomicU64::new(0),
             drained: AtomicU64::new(0),

@@ -14,6 +14,7 @@
 mod conn;
 mod credentials;
 mod engine;
+mod outlet;
 mod polling;
 mod session;
 mod websocket;
@@ -29,13 +30,17 @@ use axum::http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use bytes::Bytes;
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use conn::{Carrier, Refused};
 pub(super) use conn::{Conn, ConnGuard, Registry};
 use credentials::Credentials;
 pub(super) use engine::Engine;
 use engine::session_uri;
+pub(super) use outlet::{FENCE, Sent};
 use websocket::WebsocketIo;
 
 use super::Settings;
@@ -221,8 +226,8 @@ fn upgrade(
     let upgraded = hyper::upgrade::on(&mut request);
     let transport = Arc::clone(transport);
     drop(tokio::spawn(async move {
-        let stream = match upgraded.await {
-            Ok(upgraded) => TokioIo::new(upgraded),
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
             Err(error) => {
                 tracing::debug!(
                     conn.id = conn.id,
@@ -233,10 +238,17 @@ fn upgrade(
                 return;
             }
         };
+        // The TCP connection as it was accepted, and what hyper has read of it behind the request.
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+            tracing::error!("an upgraded connection is no TCP connection");
+            conn.cut();
+            return;
+        };
+        let (stream, early) = (io.into_inner(), Bytes::copy_from_slice(&read_buf));
         let io = if is_new {
-            WebsocketIo::new(stream, Arc::clone(&conn))
+            WebsocketIo::new(stream, early, Arc::clone(&conn))
         } else {
-            WebsocketIo::upgrading(stream, Arc::clone(&conn))
+            WebsocketIo::upgrading(stream, early, Arc::clone(&conn))
         };
         if !transport.engine.carry(io, kept).await {
             conn.cut();

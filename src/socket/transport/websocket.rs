@@ -5,95 +5,140 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::conn::{Carrier, Conn};
 use super::session;
 use crate::socket::recovery::shim::FrameRewriter;
 
-/// A Close frame that says 1001, "going away" (RFC 6455 §7.4.1): clients come back after it.
-const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
-
-/// The stream under a websocket.
-pub(super) struct WebsocketIo<S> {
-    stream: S,
+/// The stream under a websocket, as the library reads and writes it. Events go past it ([`outlet`](super::outlet)).
+pub(super) struct WebsocketIo {
+    stream: Arc<TcpStream>,
     conn: Arc<Conn>,
-    /// `None` once CONNECT went by and everything that was held back is written.
+    /// What is only there while it begins or changes over: thousands that have, stand by.
+    change: Option<Box<Change>>,
+}
+
+#[derive(Default)]
+struct Change {
+    /// What was read behind the upgrade request.
+    early: Bytes,
+    /// `None` once CONNECT went by.
     rewriting: Option<Rewriting>,
-    /// Whether what was written ends with a whole frame, so that one of ours may follow.
-    is_between_frames: bool,
+    /// What is let out instead of what the library wrote, and how much of it is written.
+    out: Vec<u8>,
+    written: usize,
+    /// Events may go once that is written.
+    then_opens: bool,
     /// Set while the session still polls and tries this websocket out.
     probing: Option<Probe>,
 }
 
-#[derive(Default)]
 struct Rewriting {
     /// Our id for the session, until the open packet is told with it.
     session_id: Option<String>,
     rewriter: FrameRewriter,
-    out: Vec<u8>,
-    written: usize,
 }
 
-impl<S> WebsocketIo<S> {
+impl Change {
+    fn is_over(&self) -> bool {
+        self.early.is_empty() && self.rewriting.is_none() && self.out.is_empty() && self.probing.is_none()
+    }
+}
+
+impl WebsocketIo {
     /// A websocket that the session began with.
-    pub(super) fn new(stream: S, conn: Arc<Conn>) -> Self {
-        Self {
-            rewriting: Some(Rewriting {
-                session_id: conn.session_id(),
-                ..Rewriting::default()
-            }),
-            stream,
-            conn,
-            is_between_frames: true,
-            probing: None,
-        }
+    pub(super) fn new(stream: TcpStream, early: Bytes, conn: Arc<Conn>) -> Self {
+        Self::on(stream, early, None, conn)
     }
 
     /// A websocket that a polling session wants to change to.
-    pub(super) fn upgrading(stream: S, conn: Arc<Conn>) -> Self {
-        let mut io = Self::new(stream, conn);
-        io.probing = Some(Probe::default());
-        io
+    pub(super) fn upgrading(stream: TcpStream, early: Bytes, conn: Arc<Conn>) -> Self {
+        Self::on(stream, early, Some(Probe::default()), conn)
     }
-}
 
-impl<S: AsyncWrite + Unpin> WebsocketIo<S> {
-    /// Writes what the rewriter let out.
-    fn poll_rewritten(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(rewriting) = &mut self.rewriting else {
+    fn on(stream: TcpStream, early: Bytes, probing: Option<Probe>, conn: Arc<Conn>) -> Self {
+        let stream = Arc::new(stream);
+        conn.outlet.attach(Arc::clone(&stream), probing.is_none());
+        let change = Change {
+            early,
+            rewriting: Some(Rewriting {
+                session_id: conn.session_id(),
+                rewriter: FrameRewriter::new(),
+            }),
+            probing,
+            ..Change::default()
+        };
+        Self {
+            stream,
+            conn,
+            change: Some(Box::new(change)),
+        }
+    }
+
+    /// Writes what was let out.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(change) = &mut self.change else {
             return Poll::Ready(Ok(()));
         };
-        while let Some(rest) = rewriting.out.get(rewriting.written..).filter(|rest| !rest.is_empty()) {
-            let n = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+        while let Some(rest) = change.out.get(change.written..).filter(|rest| !rest.is_empty()) {
+            let n = ready!(self.conn.poll_write(cx, rest))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            rewriting.written += n;
-            self.conn.note_taken(n);
+            change.written += n;
         }
-        rewriting.out.clear();
-        rewriting.written = 0;
-        if rewriting.rewriter.is_done() {
+        change.out.clear();
+        change.written = 0;
+        if change
+            .rewriting
+            .as_ref()
+            .is_some_and(|rewriting| rewriting.rewriter.is_done())
+        {
             self.conn.note_connected();
-            self.rewriting = None;
+            change.rewriting = None;
+            change.then_opens = true;
+        }
+        let opens = std::mem::take(&mut change.then_opens);
+        if change.is_over() {
+            self.change = None;
+        }
+        if opens {
+            self.conn.outlet.open();
+            self.conn.flush();
         }
         Poll::Ready(Ok(()))
     }
 
-    fn has_rewritten_rest(&self) -> bool {
-        self.rewriting
-            .as_ref()
-            .is_some_and(|rewriting| rewriting.written < rewriting.out.len())
+    /// Lets out what the library wrote as it shall be; whether that is anything else than it is.
+    fn rewrite(&mut self, bytes: &[u8]) -> bool {
+        if let Some(change) = &mut self.change
+            && let Some(Rewriting { session_id, rewriter }) = &mut change.rewriting
+        {
+            if !self.conn.has_connected() {
+                // The library opens a websocket with the open packet, in one frame and one write.
+                let opened = session_id.take().and_then(|id| session::reopen_frame(bytes, &id));
+                rewriter.push(opened.as_deref().unwrap_or(bytes), self.conn.pid(), &mut change.out);
+                return true;
+            }
+            // CONNECT went by while polling: nothing to look for here. Between frames, as nothing was held back yet.
+            change.rewriting = None;
+        }
+        let Some((frames, had_fence)) = self.conn.outlet.without_fence(bytes) else {
+            return false;
+        };
+        let change = self.change.get_or_insert_default();
+        change.out = frames;
+        change.then_opens = had_fence;
+        true
     }
 
-    /// Says goodbye if a frame can be written without waiting. Whoever takes nothing gets no goodbye.
-    fn say_goodbye(&mut self, cx: &mut Context<'_>) {
-        if self.is_between_frames && !self.has_rewritten_rest() {
-            self.is_between_frames = false;
-            if let Poll::Ready(Ok(_)) = Pin::new(&mut self.stream).poll_write(cx, &GOING_AWAY) {
-                drop(Pin::new(&mut self.stream).poll_flush(cx));
-            }
+    /// Says goodbye if nothing of the library's stands half written in the way.
+    fn say_goodbye(&self) {
+        if self.change.as_ref().is_none_or(|change| change.out.is_empty()) {
+            self.conn.outlet.say_goodbye();
         }
     }
 }
@@ -102,63 +147,67 @@ fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the server")
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebsocketIo<S> {
+impl AsyncRead for WebsocketIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.conn.reader.register(cx.waker());
         if this.conn.is_over() {
-            this.say_goodbye(cx);
+            this.say_goodbye();
             return Poll::Ready(Err(cut()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if let Some(probe) = &mut this.probing {
+        match &mut this.change {
+            Some(change) if !change.early.is_empty() => {
+                let length = change.early.len().min(buf.remaining());
+                buf.put_slice(&change.early.split_to(length));
+            }
+            Some(_) | None => loop {
+                ready!(this.stream.poll_read_ready(cx))?;
+                match this.stream.try_read_buf(buf) {
+                    Ok(_) => break,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            },
+        }
+        if let Some(change) = &mut this.change
+            && let Some(probe) = &mut change.probing
+        {
             match probe.push(buf.filled().get(before..).unwrap_or_default()) {
                 Probed::Undecided => {}
                 Probed::Upgraded => {
                     this.conn.carry_by(Carrier::Websocket);
-                    this.probing = None;
+                    change.probing = None;
                 }
-                Probed::Other => this.probing = None,
+                Probed::Other => change.probing = None,
             }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebsocketIo<S> {
+impl AsyncWrite for WebsocketIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.conn.writer.register(cx.waker());
         if this.conn.is_over() {
-            this.say_goodbye(cx);
+            this.say_goodbye();
             return Poll::Ready(Err(cut()));
         }
-        if this.poll_rewritten(cx)?.is_pending() {
+        if this.poll_out(cx)?.is_pending() {
             this.conn.note_held_up();
             return Poll::Pending;
         }
-        if let Some(rewriting) = &mut this.rewriting {
-            if this.conn.has_connected() {
-                // CONNECT went by while polling: nothing to look for here. Between frames, as nothing was held back yet.
-                this.rewriting = None;
-            } else {
-                // The library opens a websocket with the open packet, in one frame and one write.
-                let opened = rewriting
-                    .session_id
-                    .take()
-                    .and_then(|id| session::reopen_frame(buf, &id));
-                let bytes = opened.as_deref().unwrap_or(buf);
-                rewriting.rewriter.push(bytes, this.conn.pid(), &mut rewriting.out);
-                // What cannot be written now is written before anything that follows.
-                let _waits = this.poll_rewritten(cx)?;
-                return Poll::Ready(Ok(buf.len()));
-            }
+        if this.rewrite(buf) {
+            // What cannot be written now is written before anything that follows.
+            let _waits = this.poll_out(cx)?;
+            return Poll::Ready(Ok(buf.len()));
         }
-        match Pin::new(&mut this.stream).poll_write(cx, buf) {
+        match this.conn.poll_write(cx, buf) {
             Poll::Ready(Ok(n)) => {
-                this.is_between_frames = n == buf.len();
-                this.conn.note_taken(n);
+                if n == buf.len() {
+                    this.conn.flush(); // events that waited for the end of this frame
+                }
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -175,24 +224,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebsocketIo<S> {
         if this.conn.is_over() {
             return Poll::Ready(Err(cut()));
         }
-        if this.poll_rewritten(cx)?.is_pending() || Pin::new(&mut this.stream).poll_flush(cx)?.is_pending() {
+        if this.poll_out(cx)?.is_pending() {
             this.conn.note_held_up();
             return Poll::Pending;
         }
         // The library flushes when its queue is empty. While probing, the queue is still the poller's.
-        if this.probing.is_none() {
+        let is_probing = this.change.as_ref().is_some_and(|change| change.probing.is_some());
+        if !is_probing && this.conn.outlet.is_empty() {
             this.conn.note_drained();
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }
 
-impl<S> Drop for WebsocketIo<S> {
+impl Drop for WebsocketIo {
     fn drop(&mut self) {
+        self.conn.outlet.detach();
         if self.conn.carrier() == Carrier::Websocket {
             self.conn.finish();
         } else {

@@ -92,3 +92,32 @@ async fn a_client_that_takes_what_it_is_sent_is_never_cut_off() {
     }
     assert_eq!(metric(&server, "wardbell_sockets_overflowed_total").await, 0);
 }
+
+#[tokio::test]
+async fn a_client_that_pauses_gets_everything_in_order_between_answers_to_what_it_asks() {
+    for transport in Transport::ALL {
+        let server = TestServer::start().await;
+        let mut client = server.visitor().over(transport).connect().await;
+        client.join("patient_P1").await;
+        client.hold_still();
+        let padding = "x".repeat(LARGE / 4);
+        for n in 0..ALERTS {
+            server.alert("P1", "critical", &format!("{n} {padding}")).await;
+        }
+
+        client.go_on();
+        // What the library writes for itself stands between two alerts, never inside of one.
+        for n in 0..ALERTS {
+            let answer = client
+                .call("join_room", serde_json::json!({"room": format!("patient_Q{n}")}))
+                .await;
+            assert_eq!(answer["status"], "joined", "{transport:?}");
+            let heard = client.expect("patient_alert").await;
+            assert!(
+                heard["message"].as_str().unwrap().starts_with(&format!("{n} ")),
+                "{transport:?}"
+            );
+        }
+        client.leave_politely().await;
+    }
+}

@@ -268,3 +268,36 @@ async fn thousands_of_comings_and_goings_leave_nothing_behind() {
 
     nobody_is_left(&server).await;
 }
+
+#[tokio::test]
+async fn a_client_that_changes_over_while_alerts_come_gets_each_once_and_in_order() {
+    const ROUNDS: usize = 8;
+    const ALERTS: usize = 50;
+    let server = TestServer::start().await;
+    let visitor = || server.visitor().over(Transport::Upgrade);
+    let mut client = visitor().asking_for_recovery().connect().await;
+    client.join("patient_P1").await;
+    let pid = client.pid.clone().unwrap();
+    client.vanish();
+    let mut offset: Option<String> = None;
+
+    for round in 0..ROUNDS {
+        // It comes back by polling, its rooms with it, and changes over in the middle of this.
+        let sending = async {
+            for n in 0..ALERTS {
+                server.alert("P1", "critical", &(round * ALERTS + n).to_string()).await;
+            }
+        };
+        let hearing = async {
+            let mut client = visitor().returning(&pid, offset.as_deref()).connect().await;
+            assert_eq!(client.pid.as_ref(), Some(&pid));
+            for n in 0..ALERTS {
+                let heard = client.expect_arguments("patient_alert").await;
+                assert_eq!(heard[0]["message"], (round * ALERTS + n).to_string());
+                offset = Some(heard[1].as_str().unwrap().to_owned());
+            }
+            client.vanish();
+        };
+        tokio::join!(sending, hearing);
+    }
+}
