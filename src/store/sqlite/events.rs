@@ -142,7 +142,7 @@ impl EventStore for SqliteStore {
     async fn alert(&self, id: EventId) -> Result<Option<AlertRecord>, StoreError> {
         if self.marks.has_lazy() {
             // What was said of it may not be written yet. Should that fail, the rest can be told all the same.
-            drop(self.write(|_| Ok(())).await);
+            drop(self.settle().await);
         }
         let published = self.published();
         self.read(move |connection| alert(connection, id, published)).await

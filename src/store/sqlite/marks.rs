@@ -1,7 +1,7 @@
 //! What the writer and the store's handle both know, and what may be written down later than it was said.
 //!
 //! That an event was published is known at once and written with the next transaction: should the process be killed in between,
-//! it is published again, which is better than never.
+//! it is published again, which is better than never. When that was, and who got it, is written a few times a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

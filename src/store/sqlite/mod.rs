@@ -28,14 +28,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::clock::Clock;
 use crate::ports::StoreError;
 use failure::Failure;
 use marks::Marks;
 use reader::Readers;
-use transaction::{Transaction, Work};
+use transaction::{Job, Transaction, Work};
 use writer::{Message, Writer};
 
 pub use open::OpenError;
@@ -140,13 +140,26 @@ impl SqliteStore {
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send(work, Message::Job).await
+    }
+
+    /// Has the writer write down what may be written later.
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.send(|_| Ok(()), Message::Settle).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        message: impl FnOnce(Box<dyn Job>, OwnedSemaphorePermit) -> Message,
+    ) -> Result<T, StoreError> {
         let permit = Arc::clone(&self.waiting)
             .acquire_owned()
             .await
             .or(Err(Failure::Closed))?;
         let (answer, answered) = oneshot::channel();
-        let job = Message::Job(Box::new(Work::new(work, answer)), permit);
-        self.messages.send(job).or(Err(Failure::Closed))?;
+        let message = message(Box::new(Work::new(work, answer)), permit);
+        self.messages.send(message).or(Err(Failure::Closed))?;
         answered.await.or(Err(Failure::Closed))?
     }
 

@@ -25,7 +25,7 @@ use crate::ports::StoreError;
 
 /// Jobs that share a transaction at most. The emitter's appends arrive many in one job, so this bounds sessions and the like.
 const MAX_JOBS: usize = 4_096;
-/// How long what may be written later waits for a transaction to go with, before it gets one of its own.
+/// How long what may be written later is gathered before it goes with a transaction, or gets one of its own.
 const LAZY_DELAY: Duration = Duration::from_millis(250);
 /// How long it waits after that has failed.
 const LAZY_RETRY: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ const LAZY_RETRY: Duration = Duration::from_secs(1);
 pub(super) enum Message {
     /// Do this, with whatever else waits. The permit bounds how many wait.
     Job(Box<dyn Job>, OwnedSemaphorePermit),
+    /// The same, with what waits in [`Marks`].
+    Settle(Box<dyn Job>, OwnedSemaphorePermit),
     /// Something waits in [`Marks`].
     Lazy,
     /// Write everything down, put the log into the database and end.
@@ -50,6 +52,8 @@ pub(super) struct Writer {
     connection: Option<Connection>,
     identity: FileIdentity,
     next_sequence: u64,
+    /// Up to where the database knows what was published.
+    noted: u64,
     /// When what may be written later is written at last.
     lazy_due: Option<Instant>,
     /// Whether the last transaction failed: its return is worth a line in the log.
@@ -92,6 +96,7 @@ impl Writer {
             identity: opened.identity,
             // Numbers are never given twice, also when everything was swept.
             next_sequence: unsigned(last.max(published).max(horizon)) + 1,
+            noted: unsigned(published),
             lazy_due: None,
             is_failing: false,
             _lock: opened.lock,
@@ -121,16 +126,21 @@ impl Writer {
                     for message in waiting.take(MAX_JOBS) {
                         match message {
                             Message::Job(job, permit) => jobs.push((job, permit)),
+                            Message::Settle(job, permit) => {
+                                jobs.push((job, permit));
+                                is_due = true;
+                            }
                             Message::Lazy => self.lazy_due = self.lazy_due.or(Some(Instant::now() + LAZY_DELAY)),
                             Message::Close(answer) => close = Some(answer),
                         }
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => is_due = true,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => is_over = true,
             }
+            is_due |= self.lazy_due.is_some_and(|due| due <= Instant::now());
             if !jobs.is_empty() || is_due {
-                self.process(&mut jobs);
+                self.process(&mut jobs, is_due);
             }
             if close.is_some() || is_over {
                 let outcome = self.finish();
@@ -147,10 +157,14 @@ impl Writer {
         }
     }
 
-    /// Does all jobs in one transaction and answers them.
-    fn process(&mut self, jobs: &mut Vec<(Box<dyn Job>, OwnedSemaphorePermit)>) {
-        let lazy = std::mem::take(&mut *self.marks.lazy());
-        self.lazy_due = None;
+    /// Does all jobs in one transaction and answers them. `with_lazy`: what may be written later is written now; not every
+    /// time, as it dirties more pages than an alert.
+    fn process(&mut self, jobs: &mut Vec<(Box<dyn Job>, OwnedSemaphorePermit)>, with_lazy: bool) {
+        let mut lazy = Lazy::default();
+        if with_lazy {
+            std::mem::swap(&mut *self.marks.lazy(), &mut lazy);
+            self.lazy_due = None;
+        }
         if jobs.is_empty() && lazy.is_empty() {
             return;
         }
@@ -213,13 +227,14 @@ impl Writer {
             raised: Raised::default(),
             is_fenced,
         };
-        match commit(&mut transaction, jobs, lazy) {
+        match commit(&mut transaction, jobs, lazy, self.noted) {
             Ok(refused) => {
                 let kept = Kept {
                     next_sequence: transaction.next_sequence,
                     horizon: transaction.horizon,
                     refused,
                 };
+                self.noted = transaction.published;
                 self.marks.transactions.fetch_add(1, Ordering::Relaxed);
                 self.connection = Some(connection);
                 Ok(kept)
@@ -261,12 +276,12 @@ impl Writer {
         let mut jobs = Vec::new();
         for message in left {
             match message {
-                Message::Job(job, permit) => jobs.push((job, permit)),
+                Message::Job(job, permit) | Message::Settle(job, permit) => jobs.push((job, permit)),
                 Message::Lazy | Message::Close(_) => {}
             }
         }
         if !jobs.is_empty() || self.marks.has_lazy() {
-            self.process(&mut jobs);
+            self.process(&mut jobs, true);
         }
         let Some(connection) = self.connection.take() else {
             return Err(Failure::Closed);
@@ -282,6 +297,7 @@ fn commit(
     transaction: &mut Transaction<'_>,
     jobs: &mut [(Box<dyn Job>, OwnedSemaphorePermit)],
     lazy: &Lazy,
+    noted: u64,
 ) -> rusqlite::Result<Vec<Option<Failure>>> {
     transaction.execute("BEGIN IMMEDIATE", [])?;
     let mut refused = Vec::with_capacity(jobs.len());
@@ -297,6 +313,10 @@ fn commit(
         }
     }
     epochs::widen(transaction)?;
+    if transaction.published > noted {
+        let published = signed(transaction.published);
+        transaction.execute("UPDATE node SET published = max(published, ?1)", [published])?;
+    }
     write_down(transaction, lazy)?;
     transaction.execute("COMMIT", [])?;
     Ok(refused)
@@ -308,9 +328,6 @@ fn write_down(transaction: &Transaction<'_>, lazy: &Lazy) -> rusqlite::Result<()
             "INSERT OR IGNORE INTO publications (through, at) VALUES (?1, ?2)",
             (signed(*through), at.as_micros()),
         )?;
-    }
-    if let Some((through, _)) = lazy.published.last() {
-        transaction.execute("UPDATE node SET published = max(published, ?1)", [signed(*through)])?;
     }
     for (event, (delivered, recovered)) in &lazy.receipts {
         append::add_receipt(transaction, *event, *delivered, *recovered)?;
