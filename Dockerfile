@@ -21,6 +21,7 @@ ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 COPY Cargo.toml Cargo.lock ./
 # Named in Cargo.toml, never built here: without them it is refused.
 COPY benches benches
+COPY .cargo .cargo
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
