@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     AlertFacts, AlertScope, Event, EventId, EventName, FreeForm, HospitalId, PatientId, Payload, Room, RoomName,
@@ -202,9 +202,7 @@ impl HospitalAlert<'_> {
             HospitalAlertType::System => "System message",
             HospitalAlertType::Info => "Information",
         }));
-        if message.is_some() {
-            spread.data = spread.data.without(&["message"]);
-        }
+        spread.data.has_message &= message.is_none();
         let payload = Payload::encode(&HospitalPayload {
             alert_type: self.alert_type,
             hospital_id: self.hospital_id,
@@ -232,26 +230,42 @@ impl HospitalAlert<'_> {
 }
 
 /// A backend's data, ready to stand between the fields that the server sets.
-struct Spread<T> {
-    data: FreeForm,
+struct Spread<'a, T> {
+    data: Rest<'a>,
     timestamp: Stamp<T>,
     /// The panel shows `message`, so there must be one.
     needs_message: bool,
 }
 
-impl<'a> Spread<()> {
-    fn of(data: &'a FreeForm, at: Timestamp) -> Spread<impl Serialize + 'a> {
+impl<'a> Spread<'a, ()> {
+    fn of(data: &'a FreeForm, at: Timestamp) -> Spread<'a, impl Serialize + 'a> {
         let timestamp = data.field("timestamp").map_or(Stamp::Ours(at), Stamp::Theirs);
         let needs_message = data.field("message").is_none();
-        let mut rest = data.without(&RESERVED).without(&["timestamp"]);
-        if needs_message {
-            rest = rest.without(&["message"]);
-        }
         Spread {
-            data: rest,
+            data: Rest {
+                data,
+                has_message: !needs_message,
+            },
             timestamp,
             needs_message,
         }
+    }
+}
+
+/// A backend's fields but for those that the server sets.
+struct Rest<'a> {
+    data: &'a FreeForm,
+    has_message: bool,
+}
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_theirs = |name: &str| match name {
+            "timestamp" => false,
+            "message" => self.has_message,
+            other => !RESERVED.contains(&other),
+        };
+        serializer.collect_map(self.data.0.iter().filter(|(name, _)| is_theirs(name)))
     }
 }
 
@@ -270,7 +284,7 @@ struct PatientPayload<'a, T: Serialize> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(flatten)]
-    data: FreeForm,
+    data: Rest<'a>,
     alert_id: EventId,
     event_id: EventId,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -285,7 +299,7 @@ struct HospitalPayload<'a, T: Serialize> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(flatten)]
-    data: FreeForm,
+    data: Rest<'a>,
     alert_id: EventId,
     event_id: EventId,
 }
