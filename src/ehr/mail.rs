@@ -70,8 +70,16 @@ impl Mail {
         let participants = said
             .and_then(|fact| serde_json::from_str(&fact.value).ok())
             .map(Arc::new);
-        self.threads.insert(key, (asked_at, participants.clone()));
-        Ok(participants)
+        Ok(self.keep(key, asked_at, participants))
+    }
+
+    /// Keeps in mind what the store said, unless the backend has said something since it was asked; what holds now.
+    fn keep(&self, key: (TenantId, ThreadId), asked_at: Instant, said: Participants) -> Participants {
+        let newer = |known: Option<moka::Entry<_, (Instant, Participants)>>| match known {
+            Some(known) if known.value().0 > asked_at => known.into_value(),
+            Some(_) | None => (asked_at, said),
+        };
+        self.threads.entry(key).and_upsert_with(newer).into_value().1
     }
 
     /// What is to be kept of a thread's participants.
@@ -178,5 +186,26 @@ impl Mail {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<(TenantId, UserId)>> {
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_said_before_the_backend_spoke_is_not_believed_after_it() {
+        let mail = Mail::new(Duration::from_hours(1));
+        let (tenant, thread) = (TenantId::parse("a").unwrap(), ThreadId::parse("T1").unwrap());
+        let people = |ids: &[&str]| ids.iter().map(|id| UserId::parse(id).unwrap()).collect::<BTreeSet<_>>();
+        let asked_at = Instant::now();
+
+        mail.believe(&tenant, &thread, people(&["u2"]));
+        let before = Some(Arc::new(people(&["u1", "u2"])));
+        let held = mail.keep((tenant.clone(), thread.clone()), asked_at, before.clone());
+        let later = mail.keep((tenant, thread), Instant::now(), before.clone());
+
+        assert_eq!(held, Some(Arc::new(people(&["u2"]))));
+        assert_eq!(later, before);
     }
 }
