@@ -68,6 +68,10 @@ pub struct Metrics {
     pub overflowed: Counter,
     /// Client events refused because the socket sent too many.
     pub client_events_limited: Counter,
+    /// Client messages that were longer than they may be. Over a websocket that ends the connection, over polling the request.
+    pub too_large: Counter,
+    /// Sockets that were in a named room and not told, because they are of another contract than what was said.
+    pub withheld: Counter,
     /// Recoveries, by result: `recovered`, `refused`, `gap`.
     pub recoveries: Family<ResultLabel, Counter>,
     /// Events sent again to clients that came back.
@@ -124,6 +128,8 @@ impl Metrics {
             suppressed: Counter::default(),
             overflowed: Counter::default(),
             client_events_limited: Counter::default(),
+            too_large: Counter::default(),
+            withheld: Counter::default(),
             recoveries: Family::default(),
             replayed: Counter::default(),
             store_commit: seconds(),
@@ -168,6 +174,16 @@ impl Metrics {
             "client_events_limited",
             "Client events refused because the socket sent too many",
             m.client_events_limited.clone(),
+        );
+        registry.register(
+            "client_messages_too_large",
+            "Client messages that were longer than they may be, of either contract",
+            m.too_large.clone(),
+        );
+        registry.register(
+            "sockets_withheld",
+            "Sockets that were named and not told something of the other contract",
+            m.withheld.clone(),
         );
         registry.register(
             "recoveries",

@@ -221,6 +221,14 @@ impl Conn {
         }
     }
 
+    /// Its client has sent a message that is longer than it may be: the library ends it.
+    pub(super) fn note_too_large(&self) {
+        tracing::info!(conn.id = self.id, "a client's message is too large; its connection ends");
+        if let Some(registry) = self.registry.upgrade() {
+            registry.metrics.too_large.inc();
+        }
+    }
+
     /// Writes for the library.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.outlet.poll_write(cx, bytes, |taken| self.note_taken(taken))
@@ -352,7 +360,7 @@ impl Drop for ConnGuard {
 
 /// Every connection of this node.
 pub(crate) struct Registry {
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     node: Node,
     next_id: AtomicU64,
     max: usize,

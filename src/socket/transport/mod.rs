@@ -14,6 +14,7 @@
 mod conn;
 mod credentials;
 mod engine;
+mod measure;
 mod outlet;
 mod polling;
 mod session;
@@ -40,6 +41,7 @@ pub(super) use conn::{Conn, ConnGuard, Registry};
 use credentials::Credentials;
 pub(super) use engine::Engine;
 use engine::session_uri;
+use measure::Measure;
 pub(super) use outlet::{FENCE, Sent};
 use websocket::WebsocketIo;
 
@@ -195,7 +197,11 @@ async fn serve(State(transport): State<Arc<Transport>>, mut request: Request<Bod
                 Ok(polling::open(&transport.engine, &transport.registry, Arc::new(guard), kept).await)
             }
             (Asked::Polling, Some(conn)) => {
-                Ok(polling::answer(&transport.engine, conn, request, transport.max_message_bytes).await)
+                let answer = polling::answer(&transport.engine, conn, request, transport.max_message_bytes).await;
+                if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    transport.registry.metrics.too_large.inc();
+                }
+                Ok(answer)
             }
             (Asked::Websocket, conn) => upgrade(&transport, conn, credentials, request),
         }
@@ -245,10 +251,11 @@ fn upgrade(
             return;
         };
         let (stream, early) = (io.into_inner(), Bytes::copy_from_slice(&read_buf));
+        let measure = Measure::new(transport.max_message_bytes);
         let io = if is_new {
-            WebsocketIo::new(stream, early, Arc::clone(&conn))
+            WebsocketIo::new(stream, early, measure, Arc::clone(&conn))
         } else {
-            WebsocketIo::upgrading(stream, early, Arc::clone(&conn))
+            WebsocketIo::upgrading(stream, early, measure, Arc::clone(&conn))
         };
         if !transport.engine.carry(io, kept).await {
             conn.cut();

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::conn::{Carrier, Conn};
+use super::measure::Measure;
 use super::session;
 use crate::socket::recovery::shim::FrameRewriter;
 
@@ -19,6 +20,8 @@ pub(super) struct WebsocketIo {
     conn: Arc<Conn>,
     /// What is only there while it begins or changes over: thousands that have, stand by.
     change: Option<Box<Change>>,
+    /// How long the client's messages are.
+    measure: Box<Measure>,
 }
 
 #[derive(Default)]
@@ -50,16 +53,16 @@ impl Change {
 
 impl WebsocketIo {
     /// A websocket that the session began with.
-    pub(super) fn new(stream: TcpStream, early: Bytes, conn: Arc<Conn>) -> Self {
-        Self::on(stream, early, None, conn)
+    pub(super) fn new(stream: TcpStream, early: Bytes, measure: Measure, conn: Arc<Conn>) -> Self {
+        Self::on(stream, early, measure, None, conn)
     }
 
     /// A websocket that a polling session wants to change to.
-    pub(super) fn upgrading(stream: TcpStream, early: Bytes, conn: Arc<Conn>) -> Self {
-        Self::on(stream, early, Some(Probe::default()), conn)
+    pub(super) fn upgrading(stream: TcpStream, early: Bytes, measure: Measure, conn: Arc<Conn>) -> Self {
+        Self::on(stream, early, measure, Some(Probe::default()), conn)
     }
 
-    fn on(stream: TcpStream, early: Bytes, probing: Option<Probe>, conn: Arc<Conn>) -> Self {
+    fn on(stream: TcpStream, early: Bytes, measure: Measure, probing: Option<Probe>, conn: Arc<Conn>) -> Self {
         let stream = Arc::new(stream);
         conn.outlet.attach(Arc::clone(&stream), probing.is_none());
         let change = Change {
@@ -75,6 +78,7 @@ impl WebsocketIo {
             stream,
             conn,
             change: Some(Box::new(change)),
+            measure: Box::new(measure),
         }
     }
 
@@ -170,10 +174,14 @@ impl AsyncRead for WebsocketIo {
                 }
             },
         }
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if this.measure.exceeds(bytes) {
+            this.conn.note_too_large();
+        }
         if let Some(change) = &mut this.change
             && let Some(probe) = &mut change.probing
         {
-            match probe.push(buf.filled().get(before..).unwrap_or_default()) {
+            match probe.push(bytes) {
                 Probed::Undecided => {}
                 Probed::Upgraded => {
                     this.conn.carry_by(Carrier::Websocket);

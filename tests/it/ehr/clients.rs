@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Clinic, dropped, message, names, staff, until, until_about};
-use crate::support::{Client, eventually};
+use crate::support::{Client, doctor, eventually};
 
 async fn two(clinic: &Clinic) -> (Client, Client) {
     let (a, b) = (staff("a", "u1"), staff("a", "u2"));
@@ -143,11 +143,19 @@ async fn what_is_malformed_is_counted_and_harmless() {
 async fn an_id_of_ten_megabytes_ends_its_own_connection_and_no_other() {
     let clinic = Clinic::start().await;
     let (mut one, mut other) = two(&clinic).await;
+    let mut ours = clinic.server.connect(&doctor()).await;
 
     one.emit("message:join-thread", json!("x".repeat(10_000_000)));
+    ours.emit("join_room", json!({"room": "x".repeat(10_000_000)}));
 
     one.until_closed().await;
+    ours.until_closed().await;
     assert_eq!(until(&mut other, "user:offline").await["userId"], "u1");
+    let metrics = clinic.server.rest().get("/metrics").await.text;
+    assert!(
+        metrics.contains("\nwardbell_client_messages_too_large_total 2\n"),
+        "both are counted, of either contract: {metrics}"
+    );
 }
 
 #[tokio::test]
