@@ -214,7 +214,7 @@ fn emit_for(emitter: EmitterTask, bus: Arc<dyn Bus>, callers: [CancellationToken
 fn passing(workers: &Workers, sockets: &socket::SocketServer, may_pass: bool) -> Arc<Workers> {
     let workers = workers.clone();
     Arc::new(if may_pass {
-        workers.passing_unknown_to(Arc::new(sockets.clone()))
+        workers.passing_unknown_to(Arc::new(sockets.voice_to_ours()))
     } else {
         workers
     })
@@ -246,7 +246,7 @@ fn run_ehr(ehr: Option<ehr::Built>, sockets: &socket::SocketServer, shutdown: &S
             Ok::<_, Infallible>(())
         });
     }
-    let voice = Arc::new(sockets.clone());
+    let voice = Arc::new(sockets.voice_to_guests());
     shutdown.supervise("ehr", async move {
         ehr.run(voice, stop).await;
         done.cancel();

@@ -548,7 +548,8 @@ pub struct Published {
     pub except: Vec<String>,
 }
 
-/// Tells sockets of this node something now: without a position, kept nowhere. Whoever is not there misses it.
+/// Tells sockets of this node, those of one contract, something now: without a position, kept nowhere. Whoever is not there
+/// misses it.
 #[async_trait]
 pub trait Volatile: Send + Sync {
     /// Tells it to the members of its rooms, each once.

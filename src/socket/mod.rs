@@ -48,6 +48,7 @@ use member::{Card, Ending, Member};
 use recovery::{Beginning, Gap};
 use rooms::Form;
 use transport::{ConnGuard, Engine};
+pub use volatile::Voice;
 
 /// Packets that the library queues for a socket before it refuses one. It never gets there: `backlog` bounds what waits,
 /// and the queue takes memory only for what is in it.

@@ -1,13 +1,19 @@
 //! Tells sockets of this node something that is no event of ours: now or never, without a position.
+//!
+//! Whoever tells speaks to the clients of one contract only. A room's name decides nothing about that: whatever is named, a
+//! socket of the other contract does not hear it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Sid;
 
 use super::guests::Who;
+use super::hub::Hub;
 use super::rooms::Form;
 use super::told::Told;
 use super::{Arrival, SocketServer};
@@ -17,8 +23,51 @@ use crate::ports::{Published, Volatile};
 /// Sockets that are told before others get a turn.
 const AT_ONCE: usize = 256;
 
+/// The contract whose clients are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    Ours,
+    Guests,
+}
+
+impl Audience {
+    fn has(self, who: &Who) -> bool {
+        match who {
+            Who::Ours(_) => self == Self::Ours,
+            Who::Guest(_) => self == Self::Guests,
+        }
+    }
+}
+
+/// Tells the clients of one contract.
+pub struct Voice {
+    hub: Arc<Hub>,
+    io: SocketIo,
+    audience: Audience,
+}
+
+impl SocketServer {
+    /// Tells clients of our own contract, and nobody else.
+    pub fn voice_to_ours(&self) -> Voice {
+        self.voice(Audience::Ours)
+    }
+
+    /// Tells clients of the other contract, and nobody else.
+    pub fn voice_to_guests(&self) -> Voice {
+        self.voice(Audience::Guests)
+    }
+
+    fn voice(&self, audience: Audience) -> Voice {
+        Voice {
+            hub: Arc::clone(&self.hub),
+            io: self.io.clone(),
+            audience,
+        }
+    }
+}
+
 #[async_trait]
-impl Volatile for SocketServer {
+impl Volatile for Voice {
     async fn tell(&self, published: &Published) {
         let Published {
             event,
@@ -26,9 +75,9 @@ impl Volatile for SocketServer {
             rooms,
             except,
         } = published;
-        let sockets: Vec<SocketRef> = if rooms.is_empty() {
-            let everybody = self.io.of("/").map(BroadcastOperators::sockets).unwrap_or_default();
-            everybody.into_iter().filter(is_ours).collect()
+        let is_for_everybody = rooms.is_empty();
+        let sockets: Vec<SocketRef> = if is_for_everybody {
+            self.io.of("/").map(BroadcastOperators::sockets).unwrap_or_default()
         } else {
             self.sockets_in(rooms).into_values().collect()
         };
@@ -40,6 +89,13 @@ impl Volatile for SocketServer {
                 let Some(Arrival { member, .. }) = socket.extensions.get::<Arrival>() else {
                     continue;
                 };
+                if !self.audience.has(&member.who) {
+                    // Everybody means everybody of one contract; whoever named a room or a socket meant somebody else.
+                    if !is_for_everybody {
+                        self.hub.metrics.withheld.inc();
+                    }
+                    continue;
+                }
                 member.note_sent(bytes);
                 if !member.tell(socket, &told) {
                     tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was told");
@@ -50,13 +106,7 @@ impl Volatile for SocketServer {
     }
 }
 
-/// Everybody means everybody of our own contract.
-fn is_ours(socket: &SocketRef) -> bool {
-    let arrival = socket.extensions.get::<Arrival>();
-    arrival.is_some_and(|arrival| matches!(arrival.member.who, Who::Ours(_)))
-}
-
-impl SocketServer {
+impl Voice {
     /// Who is in one of these rooms. As in every Socket.IO server, a socket's id is a room of its own.
     fn sockets_in(&self, rooms: &[String]) -> HashMap<Sid, SocketRef> {
         let names: Vec<RoomName> = rooms.iter().map(|room| RoomName::from(room.as_str())).collect();

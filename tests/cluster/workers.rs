@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wardbell::clock::{Clock, SystemClock};
 
 use super::nodes::Cluster;
+use crate::ehr::{EHR_SECRET, next, staff, until};
 use crate::support::process::Setup;
 use crate::support::redis::Redis;
 use crate::support::{Client, Packet, ServerProcess, Visitor, doctor, eventually, service};
@@ -220,6 +222,54 @@ async fn what_is_not_ours_passes_as_it_is_if_it_may() {
     );
     let history = node.rest().get("/api/alerts/history?patient_id=P1").await.expect(200);
     assert_eq!(history.as_array().unwrap().len(), 1, "what passes is not kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_that_a_worker_names_is_one_of_the_ehrs_clients() {
+    let redis = Redis::start();
+    let settings = [("WARDBELL__BRIDGES__ALLOW_UNKNOWN", "true"), ("JWT_SECRET", EHR_SECRET)];
+    let node = single(&redis, &settings).await;
+    let mut ours = watching(node.visitor()).await;
+    let who = staff("a", "u1");
+    let token = who.token(SystemClock.now());
+    let auth = json!({"token": token, "tenantId": who.tenant});
+    let mut theirs = node.visitor().auth(auth).attempt_without_greeting().await.unwrap();
+    until(&mut theirs, "message:unread-count").await;
+    let rest = node.rest().token(&token).header("x-tenant-id", &who.tenant);
+    theirs.emit("patient:viewing", json!({"patientId": "P1", "isViewing": true}));
+    eventually("they view the patient", async || {
+        let viewers = rest.get("/api/patients/P1/viewers").await.expect(200);
+        (viewers.as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+
+    let rooms = [
+        "tenant:a",
+        "tenant:a:user:u1",
+        "tenant:a:patient:P1",
+        theirs.sid.as_str(),
+    ];
+    for room in rooms {
+        for event in ["appointment:created", "patient_alert", "chat"] {
+            let arguments = json!([{"from": "a worker"}]);
+            publish(&redis, message(event, &arguments, &json!(room), &json!({}))).await;
+        }
+    }
+    let both = json!(["patient_P1", "tenant:a"]);
+    publish(&redis, message("chat", &json!([1]), &both, &json!({}))).await;
+    publish(&redis, message("tick", &json!([2]), &json!(null), &json!({}))).await;
+
+    for (event, argument) in [("chat", 1), ("tick", 2)] {
+        assert_eq!(
+            ours.expect_arguments(event).await,
+            [json!(argument)],
+            "our own, and first"
+        );
+    }
+    let marker = json!({"event": "claim:paid", "entity": {}});
+    rest.post("/api/events", &marker).await.expect(202);
+    assert_eq!(next(&mut theirs).await.0, "claim:paid", "nothing of a worker's");
+    assert_eq!(counted(&node, "sockets_withheld_total").await, 4 * 3 + 1);
 }
 
 /// What the process uses and has used at most, in MB.

@@ -5,6 +5,34 @@ use serde_json::{Value, json};
 use super::{Clinic, appointment, message, names, staff, until_about};
 use crate::support::Client;
 
+/// What a backend tells by the generic route. The last is not a test's marker.
+const FURTHER: [&str; 24] = [
+    "patient:updated",
+    "encounter:created",
+    "encounter:updated",
+    "encounter:completed",
+    "encounter:signed",
+    "biopsy:created",
+    "biopsy:updated",
+    "biopsy:result_received",
+    "biopsy:reviewed",
+    "prescription:created",
+    "prescription:sent",
+    "prescription:status_changed",
+    "claim:created",
+    "claim:updated",
+    "claim:status_changed",
+    "claim:submitted",
+    "claim:denied",
+    "claim:paid",
+    "prior_auth:created",
+    "prior_auth:status_changed",
+    "prior_auth:approved",
+    "prior_auth:denied",
+    "payment:posted",
+    "payment:received",
+];
+
 /// The same user, patient and thread ids in two clinics.
 struct Two {
     clinic: Clinic,
@@ -115,6 +143,7 @@ async fn no_route_tells_another_tenant_anything() {
         "message:new",
         "message:notification",
         "message:read",
+        "message:unread-count",
         "notification:new",
         "patient:vitals-updated",
         "patient:allergies-updated",
@@ -124,6 +153,52 @@ async fn no_route_tells_another_tenant_anything() {
         assert!(heard.contains(event), "{event} in its own tenant: {heard:?}");
     }
     assert_eq!(two.heard_at_b().await, [], "and nothing in the other");
+}
+
+#[tokio::test]
+async fn none_of_the_further_events_is_told_to_another_tenant() {
+    let mut two = Two::new().await;
+    let rest = two.clinic.rest(&two.a);
+
+    for event in FURTHER {
+        let entity = json!({"id": "E1", "providerUserId": "u1", "status": "approved"});
+        let body = json!({"event": event, "entity": entity});
+        rest.post("/api/events", &body).await.expect(202);
+    }
+
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|name| name != "payment:received") {
+        heard.push(super::next(&mut two.at_a).await.0);
+    }
+    for event in FURTHER {
+        assert!(
+            heard.iter().any(|name| name == event),
+            "{event} in its own tenant: {heard:?}"
+        );
+    }
+    assert_eq!(two.heard_at_b().await, [], "and nothing in the other");
+}
+
+#[tokio::test]
+async fn who_takes_part_in_a_thread_of_that_name_in_another_tenant_decides_nothing() {
+    let mut two = Two::new().await;
+    two.clinic.thread(&two.a, "T1", &["u2"]).await;
+    let said = json!({"message": message("M1", "T1", "u2")});
+
+    two.clinic
+        .rest(&two.b)
+        .post("/api/messaging/T1/messages", &said)
+        .await
+        .expect(202);
+    two.clinic
+        .rest(&two.a)
+        .post("/api/messaging/T1/messages", &said)
+        .await
+        .expect(202);
+
+    super::until(&mut two.at_b, "message:new").await;
+    let at_a = two.clinic.heard(&mut two.at_a, &two.a).await;
+    assert!(!names(&at_a).contains(&"message:new"), "{at_a:?}");
 }
 
 #[tokio::test]
