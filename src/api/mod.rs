@@ -60,8 +60,9 @@ pub struct Deps {
     pub metrics: Metrics,
     /// Whether this node may be sent work.
     pub readiness: Readiness,
-    /// Routes of another contract on the same port. They are observed like ours, and answered by whoever made them.
-    pub beside: Option<Router>,
+    /// Routes of another contract on the same port, and what is documented of them. They are observed and documented like
+    /// ours, and answered by whoever made them.
+    pub beside: Option<(Router, utoipa::openapi::OpenApi)>,
     /// What can be chosen.
     pub settings: Settings,
 }
@@ -187,12 +188,12 @@ pub fn router(mut deps: Deps) -> Router {
     if deps.settings.serve_console {
         all = all.route(console::ASSETS, routing::get(console::asset));
     }
-    let (router, document) = all.split_for_parts();
+    let (mut router, mut document) = all.split_for_parts();
+    if let Some((theirs, documented)) = beside {
+        router = router.merge(theirs.with_state(()));
+        document.merge(documented);
+    }
     let api = Api::new(deps, &document);
-    let router = match beside {
-        Some(beside) => router.merge(beside.with_state(())),
-        None => router,
-    };
     router
         .fallback(|| async { error::ApiError::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async { error::ApiError::method_not_allowed() })

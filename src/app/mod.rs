@@ -134,7 +134,7 @@ impl App {
             clock: clock.clone(),
             metrics,
             readiness: readiness.clone(),
-            beside: ehr.as_ref().map(|built| built.ehr.router()),
+            beside: ehr.as_ref().map(|built| built.ehr.routes()),
             settings: settings::api(&config),
         });
         let is_open = config.auth.mode == config::Mode::Open;

@@ -121,9 +121,9 @@ impl Ehr {
         Arc::new(contract::Door(Arc::clone(&self.shared)))
     }
 
-    /// The routes of §6.
-    pub fn router(&self) -> Router {
-        api::router(Arc::clone(&self.shared))
+    /// The routes of §6, and what is documented of them.
+    pub fn routes(&self) -> (Router, utoipa::openapi::OpenApi) {
+        api::routes(Arc::clone(&self.shared))
     }
 
     /// Works until `stop`: announces through `voice` who comes and goes, counts unread messages, tells again what could not be

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use super::schema::{self, EHR, TellProblems};
 use super::{Answer, Body, Caller, Id, PathId, Refusal, event, tell, text, wrapped};
 use crate::domain::{Fact, TenantId, Timestamp, Topic};
 use crate::ehr::entities::{self, Wrong};
@@ -18,11 +19,23 @@ const CANCELLED: &str = "appointment:cancelled";
 /// Two names for one thing: their listeners are different ones.
 const CHECKED_IN: [&str; 2] = ["patient:checkin", "appointment:checkedin"];
 
+/// Tell that an appointment was made
+#[utoipa::path(
+    post, path = "/api/appointments", operation_id = "ehr_appointment_created", tag = EHR, params(schema::OfTenant),
+    request_body = schema::Appointment,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), None)?;
     told(&shared, &by.tenant, CREATED, &appointment).await
 }
 
+/// Tell that an appointment is another now
+#[utoipa::path(
+    patch, path = "/api/appointments/{id}", operation_id = "ehr_appointment_updated", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::Appointment,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn updated(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -33,6 +46,12 @@ pub(super) async fn updated(
     told(&shared, &by.tenant, UPDATED, &appointment).await
 }
 
+/// Tell that an appointment is cancelled
+#[utoipa::path(
+    delete, path = "/api/appointments/{id}", operation_id = "ehr_appointment_cancelled", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::Cancellation,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn cancelled(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -48,6 +67,12 @@ pub(super) async fn cancelled(
     tell(&shared, vec![event], Vec::new()).await
 }
 
+/// Tell how an appointment stands
+#[utoipa::path(
+    patch, path = "/api/appointments/{id}/status", operation_id = "ehr_appointment_status", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::StatusChange,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn status(
     State(shared): State<Arc<Shared>>,
     by: Caller,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use super::schema::{self, EHR, TellProblems};
 use super::{Answer, Body, Caller, Id, PathId, event, id_in, tell, wrapped};
 use crate::domain::{Event, Fact, PatientId, TenantId, Topic, UserId};
 use crate::ehr::notifications::{self, Notification, Priority};
@@ -36,6 +37,12 @@ fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str)
     })
 }
 
+/// Notify whoever has a new task
+#[utoipa::path(
+    post, path = "/api/tasks", operation_id = "ehr_task_created", tag = EHR, params(schema::OfTenant),
+    request_body = schema::Task,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let task = wrapped(&body, "task");
     let id = id_in(task)?;
@@ -47,6 +54,12 @@ pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, 
     tell(&shared, vec![told], vec![kept]).await
 }
 
+/// Notify whoever has a task now and had it not before
+#[utoipa::path(
+    patch, path = "/api/tasks/{id}", operation_id = "ehr_task_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::Task,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn task_changed(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -74,6 +87,12 @@ fn status_of(thing: &Map<String, Value>) -> String {
     thing.get("status").and_then(token::text).unwrap_or_default()
 }
 
+/// Notify of a result of the laboratory
+#[utoipa::path(
+    post, path = "/api/lab-results", operation_id = "ehr_lab_result_created", tag = EHR, params(schema::OfTenant),
+    request_body = schema::LabResult,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let result = wrapped(&body, "labResult");
     let id = id_in(result)?;
@@ -84,6 +103,12 @@ pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller
     tell(&shared, told, vec![kept]).await
 }
 
+/// Notify of a result whose status is another now
+#[utoipa::path(
+    patch, path = "/api/lab-results/{id}", operation_id = "ehr_lab_result_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::LabResult,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn result_changed(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -111,6 +136,12 @@ pub(super) async fn result_changed(
     tell(&shared, told, vec![kept]).await
 }
 
+/// Notify of an order
+#[utoipa::path(
+    post, path = "/api/orders", operation_id = "ehr_order_created", tag = EHR, params(schema::OfTenant),
+    request_body = schema::Order,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let order = wrapped(&body, "order");
     let id = id_in(order)?;
@@ -119,6 +150,12 @@ pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller,
     tell(&shared, told, Vec::new()).await
 }
 
+/// Notify of an urgent order's new status
+#[utoipa::path(
+    patch, path = "/api/orders/{id}/status", operation_id = "ehr_order_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::Order,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn order_changed(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -141,6 +178,12 @@ pub(super) async fn order_changed(
     tell(&shared, user.map(notify).into_iter().collect(), Vec::new()).await
 }
 
+/// Tell a patient's vital signs to those who view them
+#[utoipa::path(
+    patch, path = "/api/patients/{id}/vitals", operation_id = "ehr_vitals", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    request_body = schema::PatientData,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn vitals(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -150,6 +193,12 @@ pub(super) async fn vitals(
     to_viewers(&shared, &by.tenant, &patient, "patient:vitals-updated", body).await
 }
 
+/// Tell a patient's allergies to those who view them
+#[utoipa::path(
+    post, path = "/api/patients/{id}/allergies", operation_id = "ehr_allergies", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    request_body = schema::PatientData,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn allergies(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -159,6 +208,12 @@ pub(super) async fn allergies(
     to_viewers(&shared, &by.tenant, &patient, "patient:allergies-updated", body).await
 }
 
+/// Tell a patient's medications to those who view them
+#[utoipa::path(
+    post, path = "/api/patients/{id}/medications", operation_id = "ehr_medications", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    request_body = schema::PatientData,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn medications(
     State(shared): State<Arc<Shared>>,
     by: Caller,

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
 use super::clinical::NOTIFICATION;
+use super::schema::{self, AskProblems, EHR, TellProblems};
 use super::{Answer, Body, Caller, PathId, Refusal, tell};
 use crate::domain::{Event, PatientId, TenantId};
 use crate::ehr::entities::{self, Wrong};
@@ -23,6 +24,12 @@ const URGENT_ALERT: &str = "urgent_alert";
 /// What a provider is notified of besides.
 const PRIOR_AUTHORISATION: &str = "prior_auth:";
 
+/// Tell a further event
+#[utoipa::path(
+    post, path = "/api/events", operation_id = "ehr_event", tag = EHR, params(schema::OfTenant),
+    request_body = schema::Further,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn event(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let name = body.get("event").and_then(Value::as_str).unwrap_or_default();
     let Some(Value::Object(entity)) = body.get("entity").cloned().map(entities::without_nulls) else {
@@ -74,12 +81,22 @@ fn prior_authorisation(
     ))
 }
 
+/// Who is there
+#[utoipa::path(
+    get, path = "/api/presence", operation_id = "ehr_presence", tag = EHR, params(schema::OfTenant),
+    responses((status = 200, description = "Who", body = Vec<schema::Person>), AskProblems)
+)]
 pub(super) async fn presence(State(shared): State<Arc<Shared>>, by: Caller) -> Result<impl IntoResponse, Refusal> {
     let people = shared.presence.people(&by.tenant).await;
     let people: Vec<Value> = people.iter().map(events::person).collect();
     Ok((StatusCode::OK, Json(people)))
 }
 
+/// Who views a patient
+#[utoipa::path(
+    get, path = "/api/patients/{id}/viewers", operation_id = "ehr_viewers", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    responses((status = 200, description = "Who", body = Vec<schema::Viewer>), AskProblems)
+)]
 pub(super) async fn viewers(
     State(shared): State<Arc<Shared>>,
     by: Caller,

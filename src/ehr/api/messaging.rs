@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::schema::{self, AskProblems, EHR, TellProblems};
 use super::{Answer, Body, Caller, Id, PathId, event, list, tell};
 use crate::domain::{RoomName, TenantId, ThreadId, UserId};
 use crate::ehr::entities::{self, Wrong};
@@ -33,6 +34,12 @@ fn rooms_of<'a>(tenant: &TenantId, users: impl IntoIterator<Item = &'a UserId>) 
     users.into_iter().map(|user| rooms::user(tenant, user)).collect()
 }
 
+/// Say who takes part in a thread
+#[utoipa::path(
+    put, path = "/api/messaging/{id}/participants", operation_id = "ehr_participants", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The thread")),
+    request_body = schema::Participants,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn participants(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -46,6 +53,12 @@ pub(super) async fn participants(
     Ok(answer)
 }
 
+/// Tell a message to its thread
+#[utoipa::path(
+    post, path = "/api/messaging/{id}/messages", operation_id = "ehr_message_sent", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The thread")),
+    request_body = schema::Sent,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn sent(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -106,6 +119,12 @@ pub(super) async fn sent(
     tell(&shared, told, changes).await
 }
 
+/// Tell that somebody has read a message
+#[utoipa::path(
+    patch, path = "/api/messages/{id}/read", operation_id = "ehr_message_read", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    request_body = schema::Read,
+    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+)]
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     by: Caller,
@@ -157,6 +176,11 @@ pub(super) struct Whose {
     user: Option<UserId>,
 }
 
+/// How many messages somebody has not read
+#[utoipa::path(
+    get, path = "/api/messaging/unread-count", operation_id = "ehr_unread_count", tag = EHR, params(schema::OfTenant, schema::OfUser),
+    responses((status = 200, description = "How many", body = schema::Count), AskProblems)
+)]
 pub(super) async fn unread_count(
     State(shared): State<Arc<Shared>>,
     by: Caller,

@@ -6,6 +6,7 @@ mod appointments;
 mod clinical;
 mod generic;
 mod messaging;
+mod schema;
 
 use std::sync::Arc;
 
@@ -13,11 +14,13 @@ use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Reque
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::entities::Wrong;
 use super::events;
@@ -32,32 +35,34 @@ use crate::ports::{Append, StateChange, StoreError};
 /// The header that names the tenant.
 const TENANT: &str = "x-tenant-id";
 
-/// All routes.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+/// All routes, and what is documented of them.
+pub(super) fn routes(shared: Arc<Shared>) -> (Router, utoipa::openapi::OpenApi) {
     let max_body_bytes = shared.settings.max_body_bytes;
-    Router::new()
-        .route("/api/appointments", post(appointments::created))
-        .route("/api/appointments/{id}", patch(appointments::updated))
-        .route("/api/appointments/{id}", delete(appointments::cancelled))
-        .route("/api/appointments/{id}/status", patch(appointments::status))
-        .route("/api/messaging/unread-count", get(messaging::unread_count))
-        .route("/api/messaging/{id}/messages", post(messaging::sent))
-        .route("/api/messaging/{id}/participants", put(messaging::participants))
-        .route("/api/messages/{id}/read", patch(messaging::read))
-        .route("/api/tasks", post(clinical::task_created))
-        .route("/api/tasks/{id}", patch(clinical::task_changed))
-        .route("/api/lab-results", post(clinical::result_created))
-        .route("/api/lab-results/{id}", patch(clinical::result_changed))
-        .route("/api/orders", post(clinical::order_created))
-        .route("/api/orders/{id}/status", patch(clinical::order_changed))
-        .route("/api/patients/{id}/vitals", patch(clinical::vitals))
-        .route("/api/patients/{id}/allergies", post(clinical::allergies))
-        .route("/api/patients/{id}/medications", post(clinical::medications))
-        .route("/api/patients/{id}/viewers", get(generic::viewers))
-        .route("/api/presence", get(generic::presence))
-        .route("/api/events", post(generic::event))
-        .layer(DefaultBodyLimit::max(max_body_bytes))
-        .with_state(shared)
+    let (router, document) = OpenApiRouter::with_openapi(schema::Document::openapi())
+        .routes(routes!(appointments::created))
+        .routes(routes!(appointments::updated, appointments::cancelled))
+        .routes(routes!(appointments::status))
+        .routes(routes!(messaging::unread_count))
+        .routes(routes!(messaging::sent))
+        .routes(routes!(messaging::participants))
+        .routes(routes!(messaging::read))
+        .routes(routes!(clinical::task_created))
+        .routes(routes!(clinical::task_changed))
+        .routes(routes!(clinical::result_created))
+        .routes(routes!(clinical::result_changed))
+        .routes(routes!(clinical::order_created))
+        .routes(routes!(clinical::order_changed))
+        .routes(routes!(clinical::vitals))
+        .routes(routes!(clinical::allergies))
+        .routes(routes!(clinical::medications))
+        .routes(routes!(generic::viewers))
+        .routes(routes!(generic::presence))
+        .routes(routes!(generic::event))
+        .split_for_parts();
+    (
+        router.layer(DefaultBodyLimit::max(max_body_bytes)).with_state(shared),
+        document,
+    )
 }
 
 type Answer = Result<Response, Refusal>;

@@ -2,7 +2,7 @@
 
 mod alerts;
 mod beds;
-mod documentation;
+pub(crate) mod documentation;
 mod idempotency;
 mod operating;
 mod refusals;

@@ -1,6 +1,7 @@
 //! Contract B against the real server: a clinic's EHR, and another clinic beside it that must hear nothing.
 
 mod clients;
+mod documentation;
 mod handshake;
 mod presence;
 mod recovery;
