@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
+import { originOf } from "./origin.js";
 import { Server } from "./server.js";
 import { expect, test } from "./ward.js";
 
@@ -39,9 +40,7 @@ test("hears all six events and reads the history", async ({ page }) => {
     else if (isScript) void readFile(CLIENT).then((script) => response.end(script));
     else response.end(PAGE);
   });
-  await new Promise<void>((listening) => frontend.listen(0, "127.0.0.1", listening));
-  const address = frontend.address();
-  const origin = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const origin = await originOf(frontend);
   const server = await Server.start({ variables: { SOCKET_IO_CORS_ORIGINS: origin } });
   try {
     await page.goto(`${origin}/?server=${encodeURIComponent(server.url)}`);

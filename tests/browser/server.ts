@@ -87,8 +87,8 @@ export class Server {
   }
 
   /** Sends what a backend would send. */
-  async send(method: string, path: string, body: object, token?: string): Promise<Record<string, unknown>> {
-    const headers: Record<string, string> = { "Content-Type": "application/json" };
+  async send(method: string, path: string, body: object, token?: string, more: Readonly<Record<string, string>> = {}): Promise<Record<string, unknown>> {
+    const headers: Record<string, string> = { "Content-Type": "application/json", ...more };
     if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
     const response = await fetch(`http://127.0.0.1:${this.#port}${path}`, { method, headers, body: JSON.stringify(body) });
     const text = await response.text();

@@ -73,6 +73,17 @@ export class Console {
   }
 }
 
+/** What a page says that it should not: errors, warnings, what it did not catch. It goes on growing. */
+export function watch(page: Page, isCut: boolean): readonly string[] {
+  const said: string[] = [];
+  page.on("console", (message) => {
+    const text = message.text();
+    if (["error", "warning"].includes(message.type()) && !(isCut && NETWORK.test(text))) said.push(`${message.type()}: ${text}`);
+  });
+  page.on("pageerror", (error) => said.push(`uncaught: ${error.message}`));
+  return said;
+}
+
 export const test = base.extend<Fixtures>({
   setup: [{}, { option: true }],
   isCut: [false, { option: true }],
@@ -84,12 +95,7 @@ export const test = base.extend<Fixtures>({
   },
   // The server outlives the page, or the page would say that it is gone.
   page: async ({ page, isCut, server: _server }, use) => {
-    const said: string[] = [];
-    page.on("console", (message) => {
-      const text = message.text();
-      if (["error", "warning"].includes(message.type()) && !(isCut && NETWORK.test(text))) said.push(`${message.type()}: ${text}`);
-    });
-    page.on("pageerror", (error) => said.push(`uncaught: ${error.message}`));
+    const said = watch(page, isCut);
     await page.addInitScript(() => {
       document.addEventListener("securitypolicyviolation", (violation) => console.error(`policy: ${violation.violatedDirective} ${violation.blockedURI}`));
     });
@@ -101,4 +107,4 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-export { expect } from "@playwright/test";
+export { expect, type Locator, type Page } from "@playwright/test";
