@@ -89,6 +89,7 @@ WARDBELL_BINARY ?= target/debug/wardbell
 
 browser: $(BROWSER)/node_modules/.installed
 	cd $(BROWSER) && npm run --silent typecheck
+	cd $(BROWSER) && npm run --silent lint
 	cd $(BROWSER) && WARDBELL_BINARY="$(abspath $(WARDBELL_BINARY))" $(LIMIT) 8m npm test --silent
 
 # The clients that hospitals run, against the real binary.

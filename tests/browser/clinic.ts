@@ -126,7 +126,6 @@ export function list(page: Page, name: string): Locator {
 
 export const test = base.extend<Fixtures>({
   // Playwright wants a pattern, even of nothing.
-  // eslint-disable-next-line no-empty-pattern
   frontend: async ({}, use) => {
     const frontend = await Frontend.start();
     await use(frontend);

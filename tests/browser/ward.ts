@@ -97,6 +97,8 @@ export const test = base.extend<Fixtures>({
   page: async ({ page, isCut, server: _server }, use) => {
     const said = watch(page, isCut);
     await page.addInitScript(() => {
+      // Said in the page, where `watch` hears it.
+      // eslint-disable-next-line no-console
       document.addEventListener("securitypolicyviolation", (violation) => console.error(`policy: ${violation.violatedDirective} ${violation.blockedURI}`));
     });
     await use(page);
