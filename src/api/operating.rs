@@ -256,9 +256,22 @@ pub(super) struct SocketStatus {
     /// Members by room; rooms without members are not there. Whoever is bound to a hospital sees the rooms they may join.
     #[schema(example = json!({"hospital_hosp_456": 2, "patient_PAT-1A2B3C4D": 1}))]
     rooms: BTreeMap<String, usize>,
+    /// Each instance, by name.
+    nodes: Vec<NodeStatus>,
     /// There and true where the other instances could not be asked: then these are this one's alone.
     #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
     is_partial: bool,
+}
+
+/// One instance's share.
+#[derive(Debug, Serialize, ToSchema)]
+struct NodeStatus {
+    /// What it is called (`server.node`); empty where it has no name.
+    #[schema(example = "a")]
+    node: String,
+    /// Its sockets.
+    #[schema(example = 2)]
+    active_connections: usize,
 }
 
 /// Sockets and rooms, over all instances
@@ -279,6 +292,14 @@ pub(super) async fn socket_status(State(api): State<Api>, Caller(caller): Caller
         &SocketStatus {
             active_connections: status.active_connections,
             rooms,
+            nodes: status
+                .nodes
+                .into_iter()
+                .map(|of| NodeStatus {
+                    node: of.node,
+                    active_connections: of.active_connections,
+                })
+                .collect(),
             is_partial: status.is_partial,
         },
     )

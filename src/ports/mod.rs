@@ -528,9 +528,20 @@ pub struct SocketStatus {
     pub active_connections: usize,
     /// Members by room; rooms without members are not there.
     pub rooms: BTreeMap<String, usize>,
+    /// What each node has, by name; the one that answers is among them.
+    pub nodes: Vec<NodeStatus>,
     /// Whether only this node could be asked.
     #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
+}
+
+/// One node's sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct NodeStatus {
+    /// What the node is called; empty where it was given no name.
+    pub node: String,
+    /// Its sockets connected to the namespace `/`.
+    pub active_connections: usize,
 }
 
 // ---------------------------------------------------------------- now or never

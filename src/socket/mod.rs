@@ -38,7 +38,9 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::Room;
 use crate::domain::access::Identity;
-use crate::ports::{Bus, Connections, Contract, Positioned, SessionCopies, SocketStatus, Store, StoreError};
+use crate::ports::{
+    Bus, Connections, Contract, NodeStatus, Positioned, SessionCopies, SocketStatus, Store, StoreError,
+};
 use crate::telemetry::Metrics;
 use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
 use guests::{Admitted, Who};
@@ -351,9 +353,15 @@ fn every(period: Duration) -> tokio::time::Interval {
 #[async_trait]
 impl Connections for SocketServer {
     async fn status(&self) -> SocketStatus {
+        let active_connections = self.hub.members.connected();
+        let node = self.hub.settings.node.clone();
         SocketStatus {
-            active_connections: self.hub.members.connected(),
+            active_connections,
             rooms: self.hub.rooms.members(),
+            nodes: vec![NodeStatus {
+                node,
+                active_connections,
+            }],
             is_partial: false,
         }
     }

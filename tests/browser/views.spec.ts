@@ -104,6 +104,7 @@ async function tour(ward: Console, server: Server, suffix: string): Promise<void
   await ward.go("System");
   await expect(page.getByText("Server: up")).toBeVisible();
   await expect(page.getByRole("region", { name: "Connections" })).toContainText("1");
+  await expect(page.getByRole("region", { name: "Nodes" }).getByRole("row", { name: "without a name 1" })).toBeVisible();
   await expect(page.getByRole("region", { name: "Events per second" }).locator("polyline")).toHaveAttribute("points", /.* .* .*/);
   await ward.expectAccessible();
   await ward.picture(`status-${suffix}`);
@@ -130,6 +131,10 @@ test.describe("phone", () => {
     await tour(ward, server, "phone");
 
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(375);
+    await page.evaluate(() => window.scrollTo(0, 200));
+    await ward.go("History");
+    await expect(page.getByRole("main")).toBeFocused();
+    expect(await page.evaluate(() => window.scrollY)).toBe(0);
   });
 });
 
@@ -214,4 +219,22 @@ test("the history is filtered, goes on, and says what became of an alert", async
   await page.getByLabel("Patient id").fill("");
   await page.getByRole("button", { name: "Search" }).click();
   await expect(found).toHaveCount(1);
+});
+
+test.describe("a node with a name", () => {
+  test.use({ setup: { variables: { WARDBELL__SERVER__NODE: "ward-a" } } });
+
+  test("is in the list of nodes with its connections, live", async ({ console: ward, context, server, page }) => {
+    await ward.enter();
+    await ward.go("System");
+    const rows = page.getByRole("region", { name: "Nodes" }).getByRole("row");
+    await expect(rows).toHaveText(["NodeConnections", "ward-a1"]);
+
+    const second = await context.newPage();
+    await second.goto(server.url);
+    await expect(rows).toHaveText(["NodeConnections", "ward-a2"]);
+    await second.close();
+
+    await expect(rows).toHaveText(["NodeConnections", "ward-a1"]);
+  });
 });

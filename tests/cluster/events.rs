@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::nodes::Cluster;
+use crate::support::process::Setup;
 use crate::support::{Client, Rest, doctor, eventually, service};
 
 /// Posts a critical alert for P1; its id.
@@ -32,6 +33,18 @@ async fn status(rest: &Rest) -> (u64, Value) {
         status["active_connections"].as_u64().unwrap(),
         status["rooms"]["patient_P1"].clone(),
     )
+}
+
+/// The connections by node.
+async fn nodes(rest: &Rest) -> Value {
+    let status = rest.get("/api/status/socket").await.expect(200);
+    let of = |node: &Value| {
+        (
+            node["node"].as_str().unwrap().to_owned(),
+            node["active_connections"].clone(),
+        )
+    };
+    status["nodes"].as_array().unwrap().iter().map(of).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +118,8 @@ async fn a_client_goes_on_at_another_node_when_its_own_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_counts_all_nodes_and_forgets_one_that_died() {
-    let mut cluster = Cluster::of(3).await;
+    let named = ["a", "b", "c"].map(|name| Setup::new().set("WARDBELL__SERVER__NODE", name));
+    let mut cluster = Cluster::with(named.to_vec()).await;
     let _clients = [
         watcher(&cluster, 0).await,
         watcher(&cluster, 1).await,
@@ -117,6 +131,7 @@ async fn the_status_counts_all_nodes_and_forgets_one_that_died() {
             (status(rest).await == (3, json!(3))).then_some(())
         })
         .await;
+        assert_eq!(nodes(rest).await, json!({"a": 1, "b": 1, "c": 1}));
     }
 
     cluster.kill(1);
@@ -126,6 +141,7 @@ async fn the_status_counts_all_nodes_and_forgets_one_that_died() {
             (status(rest).await == (2, json!(2))).then_some(())
         })
         .await;
+        assert_eq!(nodes(rest).await, json!({"a": 1, "c": 1}));
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::server::{Link, LinkError, Server};
-use crate::ports::{Connections, SocketStatus};
+use crate::ports::{Connections, NodeStatus, SocketStatus};
 
 /// How often a node looks whether its share has changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,6 +34,9 @@ const MAX_SHARE_BYTES: usize = 16 << 20;
 struct Share {
     #[serde(rename = "b")]
     beat: u64,
+    /// What the node is called.
+    #[serde(rename = "n", default)]
+    name: String,
     #[serde(rename = "c")]
     connections: usize,
     #[serde(rename = "r")]
@@ -88,6 +91,7 @@ impl Presence {
             }
             let share = Share {
                 beat: written.beat + 1,
+                name: status.nodes.into_iter().next().unwrap_or_default().node,
                 connections: status.active_connections,
                 rooms,
             };
@@ -184,10 +188,15 @@ impl Connections for Presence {
             Ok(Ok(shares)) => {
                 for share in shares {
                     status.active_connections += share.connections;
+                    status.nodes.push(NodeStatus {
+                        node: share.name,
+                        active_connections: share.connections,
+                    });
                     for (room, members) in share.rooms {
                         *status.rooms.entry(room).or_default() += members;
                     }
                 }
+                status.nodes.sort();
             }
             Ok(Err(_)) | Err(_) => status.is_partial = true,
         }

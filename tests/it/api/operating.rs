@@ -158,7 +158,10 @@ async fn the_status_of_sockets_counts_them_by_room() {
 
     assert_eq!(
         status,
-        json!({"active_connections": 2, "rooms": {"hospital_H1": 2, "patient_P1": 1}})
+        json!({
+            "active_connections": 2, "rooms": {"hospital_H1": 2, "patient_P1": 1},
+            "nodes": [{"node": "", "active_connections": 2}],
+        })
     );
 }
 

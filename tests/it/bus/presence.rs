@@ -7,16 +7,26 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wardbell::bus::redis::{Presence, Server};
-use wardbell::ports::{Connections, SocketStatus};
+use wardbell::ports::{Connections, NodeStatus, SocketStatus};
 
 use crate::support::eventually;
 use crate::support::redis::Redis;
 
 /// Sockets of one node, as many as a test says.
-#[derive(Default)]
 struct Sockets(Mutex<SocketStatus>);
 
 impl Sockets {
+    fn of(node: &str) -> Self {
+        let nodes = vec![NodeStatus {
+            node: node.to_owned(),
+            active_connections: 0,
+        }];
+        Self(Mutex::new(SocketStatus {
+            nodes,
+            ..SocketStatus::default()
+        }))
+    }
+
     fn set(&self, rooms: &[(&str, usize)]) {
         let mut status = self.0.lock().unwrap();
         status.active_connections = rooms.iter().map(|(_, members)| members).sum();
@@ -24,6 +34,7 @@ impl Sockets {
             .iter()
             .map(|(room, members)| ((*room).to_owned(), *members))
             .collect();
+        status.nodes[0].active_connections = status.active_connections;
     }
 }
 
@@ -43,7 +54,11 @@ struct Node {
 
 impl Node {
     fn start(redis: &Redis) -> Self {
-        let sockets = Arc::new(Sockets::default());
+        Self::named("", redis)
+    }
+
+    fn named(name: &str, redis: &Redis) -> Self {
+        let sockets = Arc::new(Sockets::of(name));
         let server = Server::parse(&redis.url().into(), None).unwrap();
         let presence = Arc::new(Presence::new(server, "wardbell", sockets.clone()));
         let (stop, beating) = (CancellationToken::new(), presence.clone());
@@ -78,6 +93,27 @@ async fn the_shares_of_all_nodes_are_added_up() {
         assert_eq!(status.rooms["patient_P1"], 5);
         assert_eq!(status.rooms["triage_queue"], 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_node_is_told_by_name_with_its_own_share_until_it_ends() {
+    let redis = Redis::start();
+    let nodes = [Node::named("b", &redis), Node::named("a", &redis)];
+    let own = |status: SocketStatus| -> Vec<(String, usize)> {
+        let of = |node: NodeStatus| (node.node, node.active_connections);
+        status.nodes.into_iter().map(of).collect()
+    };
+    nodes[0].sockets.set(&[("patient_P1", 1), ("triage_queue", 1)]);
+    nodes[1].sockets.set(&[("patient_P1", 3)]);
+
+    for node in &nodes {
+        let told = own(node.until("both shares count", 5).await);
+        assert_eq!(told, [("a".to_owned(), 3), ("b".to_owned(), 2)]);
+    }
+    nodes[1].stop.cancel();
+
+    let told = own(nodes[0].until("the other is gone", 2).await);
+    assert_eq!(told, [("b".to_owned(), 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

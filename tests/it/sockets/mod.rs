@@ -20,7 +20,8 @@ async fn status(server: &TestServer) -> Value {
 
 /// Waits until the server counts nobody: no connection, no socket, no room.
 async fn nobody_is_left(server: &TestServer) {
-    let nobody = serde_json::json!({"active_connections": 0, "rooms": {}});
+    let nodes = serde_json::json!([{"node": "", "active_connections": 0}]);
+    let nobody = serde_json::json!({"active_connections": 0, "rooms": {}, "nodes": nodes});
     eventually("nobody is counted", async || {
         (status(server).await == nobody).then_some(())
     })

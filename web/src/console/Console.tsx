@@ -49,7 +49,11 @@ export function Console({ session, service, locale, onLeave }: { readonly sessio
   const isFirst = useRef(true);
   useEffect(() => {
     if (isFirst.current) isFirst.current = false;
-    else content.current?.focus();
+    else {
+      // Left to the browser, the focus scrolls the view's beginning under the header.
+      content.current?.focus({ preventScroll: true });
+      window.scrollTo(0, 0);
+    }
   }, [route.view]);
 
   return (

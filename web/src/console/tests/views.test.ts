@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { byWard, changeBed, changeStaff, occupancyOf } from "../views/boards";
-import { figuresOf, rates, readMetrics } from "../views/metrics";
+import { figuresOf, nodesOf, rates, readMetrics } from "../views/metrics";
 import { KINDS, requestOf } from "../views/raise";
 import { factorsOf, riskPoints } from "../views/risk";
 
@@ -116,5 +116,18 @@ describe("forms", () => {
 
   it("send what is no number as it was written: the server says what is wrong with it", () => {
     expect(requestOf(KINDS.risk, form({ patient_id: "P1", risk_score: "high" })).body).toEqual({ patient_id: "P1", risk_score: "high" });
+  });
+});
+
+describe("nodes", () => {
+  it("are those that the server names, with or without a name", () => {
+    const nodes = [{ node: "a", active_connections: 3 }, { node: "", active_connections: 1 }, "nonsense"];
+
+    expect(nodesOf({ active_connections: 4, nodes })).toEqual([
+      { node: "a", connections: 3 },
+      { node: undefined, connections: 1 },
+      { node: undefined, connections: 0 },
+    ]);
+    expect(nodesOf({ active_connections: 4 })).toEqual([]);
   });
 });

@@ -52,7 +52,7 @@ export function HistoryView({ service, session }: ViewProps) {
   return (
     <div className="space-y-4">
       <Card title={words.history.heading}>
-        <form onSubmit={search} className="grid items-end gap-3 sm:grid-cols-2 lg:grid-cols-6">
+        <form onSubmit={search} className="grid items-end gap-3 sm:grid-cols-2 lg:grid-cols-3 xl:grid-cols-[1fr_1fr_8rem_15rem_15rem_8rem]">
           <TextField label={words.history.patient} name="patient_id" pattern={ID_PATTERN} title={words.rooms.badId} />
           <TextField label={words.history.hospital} name="hospital_id" pattern={ID_PATTERN} title={words.rooms.badId} defaultValue={session.hospitalId} />
           <Choice label={words.history.type} name="alert_type" options={[["", words.history.all], ...TYPES.map((type) => [type, names[type]] as const)]} />

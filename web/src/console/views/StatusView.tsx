@@ -6,9 +6,10 @@ import { type ReactNode, useEffect, useState } from "react";
 import { asPayload, duration, numberOf, objectOf, type Payload, type SocketService, textOf } from "../../wardbell";
 import { ApiError, problemOf, readPage } from "../api";
 import type { ViewProps } from "../Console";
+import type { Words } from "../messages/en";
 import { Card, Empty } from "../parts";
 import { fill, useWords, wordFor } from "../words";
-import { type Figures, figuresOf, rates, readMetrics } from "./metrics";
+import { type Figures, figuresOf, nodesOf, rates, readMetrics } from "./metrics";
 import { Sparkline } from "./Sparkline";
 
 const EVERY_MS = 2_000;
@@ -31,6 +32,7 @@ export function StatusView({ service }: ViewProps) {
   const latest = readings.at(-1);
   const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const members = Object.entries(objectOf(sockets ?? {}, "rooms")).flatMap(([room, count]) => (typeof count === "number" ? [[room, count] as const] : []));
+  const nodes = nodesOf(sockets ?? {});
   const minutes = fill(words.status.lastMinutes, { minutes: (MAX_READINGS * EVERY_MS) / 60_000 });
   const connections = numberOf(sockets ?? {}, "active_connections") ?? latest?.connections;
   const line = (name: string, values: readonly number[]) => <Sparkline values={values} label={`${name}, ${minutes}`} />;
@@ -73,35 +75,40 @@ export function StatusView({ service }: ViewProps) {
           <Figure name={words.status.uptime} value={duration(latest.uptimeMs, locale)} />
         </div>
       )}
+      {sockets?.["partial"] === true && <p className="text-warning">{words.status.partial}</p>}
+      <Card title={words.status.nodes}>
+        {nodes.length === 0 ? <Empty>{words.loading}</Empty> : <Counts of={words.status.node} count={words.status.connections} rows={nodes.map(({ node, connections }) => [node ?? words.status.unnamed, connections])} />}
+      </Card>
       <Card title={words.status.members}>
-        {sockets?.["partial"] === true && <p className="mb-2 text-warning">{words.status.partial}</p>}
-        {members.length === 0 ? (
-          <Empty>{words.status.nobody}</Empty>
-        ) : (
-          <table className="w-full max-w-lg">
-            <thead className="text-left text-sm text-quiet">
-              <tr>
-                <th scope="col">{words.status.room}</th>
-                <th scope="col" className="text-right">
-                  {words.status.count}
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {members
-                .sort(([, one], [, other]) => other - one)
-                .slice(0, MAX_ROOMS)
-                .map(([room, count]) => (
-                  <tr key={room} className="border-t border-line">
-                    <td className="break-all py-1 font-mono text-sm">{room}</td>
-                    <td className="text-right tabular-nums">{number.format(count)}</td>
-                  </tr>
-                ))}
-            </tbody>
-          </table>
-        )}
+        {members.length === 0 ? <Empty>{words.status.nobody}</Empty> : <Counts of={words.status.room} count={words.status.count} rows={members.sort(([, one], [, other]) => other - one).slice(0, MAX_ROOMS)} />}
       </Card>
     </div>
+  );
+}
+
+/** How many of something each has. Two may have one name. */
+function Counts({ of, count, rows }: { readonly of: string; readonly count: string; readonly rows: readonly (readonly [name: string, count: number])[] }) {
+  const { locale } = useWords();
+  const number = new Intl.NumberFormat(locale);
+  return (
+    <table className="w-full max-w-lg">
+      <thead className="text-left text-sm text-quiet">
+        <tr>
+          <th scope="col">{of}</th>
+          <th scope="col" className="text-right">
+            {count}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, value], index) => (
+          <tr key={`${index} ${name}`} className="border-t border-line">
+            <td className="break-all py-1 font-mono text-sm">{name}</td>
+            <td className="text-right tabular-nums">{number.format(value)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -109,24 +116,32 @@ function Parts({ ready }: { readonly ready: Payload | undefined }) {
   const { words } = useWords();
   if (ready === undefined) return null;
   const parts = Object.keys(objectOf(ready, "parts"));
-  const isReady = textOf(ready, "status") === "ready";
+  const [said, colour] = wholeness(textOf(ready, "status"), words);
   return (
-    <Card title={words.status.parts} extra={<span className={isReady ? "font-semibold text-success" : "font-semibold text-critical"}>{isReady ? words.status.ready : words.status.unready}</span>}>
+    <Card title={words.status.parts} extra={<span className={`font-semibold ${colour}`}>{said}</span>}>
       <ul className="flex flex-wrap gap-x-8 gap-y-2">
         {parts.map((part) => {
           const state = textOf(objectOf(ready, "parts"), part) ?? "";
           const isUp = state === "up";
           const Icon = isUp ? CircleCheck : CircleAlert;
           return (
-            <li key={part} className={`flex items-center gap-2 ${isUp ? "text-success" : "text-critical"}`}>
+            <li key={part} className={`flex items-center gap-2 ${isUp ? "text-success" : colour}`}>
               <Icon aria-hidden className="size-5" />
-              {wordFor(words.status.names, part)}: {isUp ? words.status.up : state}
+              {wordFor(words.status.names, part)}: {wordFor(words.status.states, state)}
             </li>
           );
         })}
       </ul>
     </Card>
   );
+}
+
+/** Whether the node can be sent work, in words and in a colour. */
+function wholeness(status: string | undefined, words: Words): readonly [said: string, colour: string] {
+  if (status === "ready") return [words.status.ready, "text-success"];
+  // Parts are away that it can do without for a while: alerts are taken.
+  if (status === "degraded") return [words.status.degraded, "text-warning"];
+  return [words.status.unready, "text-critical"];
 }
 
 function Figure({ name, note, value, children }: { readonly name: string; readonly note?: string; readonly value: string; readonly children?: ReactNode }) {

@@ -1,4 +1,6 @@
-// The server's metrics (OpenMetrics text), as far as the system view shows them.
+// What the server says of itself, as far as the system view shows it: its metrics (OpenMetrics text), and who is connected where.
+
+import { asPayload, numberOf, type Payload, textOf } from "../../wardbell";
 
 /** A sample: its name, its labels, its value. */
 export interface Sample {
@@ -61,4 +63,17 @@ export function rates(readings: readonly Figures[], of: (figures: Figures) => nu
     if (before === undefined || reading.at <= before.at) return 0;
     return Math.max(of(reading) - of(before), 0) / ((reading.at - before.at) / 1_000);
   });
+}
+
+/** A node, and how many sockets it has. One that was given no name has none. */
+export interface Node {
+  readonly node: string | undefined;
+  readonly connections: number;
+}
+
+/** The nodes in an answer of `/api/status/socket`. */
+export function nodesOf(sockets: Payload): Node[] {
+  const nodes: unknown = sockets["nodes"];
+  if (!Array.isArray(nodes)) return [];
+  return nodes.map(asPayload).map((node) => ({ node: textOf(node, "node"), connections: numberOf(node, "active_connections") ?? 0 }));
 }
