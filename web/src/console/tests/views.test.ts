@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { byWard, changeBed, changeStaff, occupancyOf } from "../views/boards";
-import { figuresOf, nodesOf, rates, readMetrics } from "../views/metrics";
+import { figuresOf, nodesOf, rates, readMetrics, wholenessOf } from "../views/metrics";
 import { KINDS, requestOf } from "../views/raise";
 import { factorsOf, riskPoints } from "../views/risk";
 
@@ -129,5 +129,10 @@ describe("nodes", () => {
       { node: undefined, connections: 0 },
     ]);
     expect(nodesOf({ active_connections: 4 })).toEqual([]);
+  });
+
+  it("are whole, do without something, or cannot work: what nobody understands is no good news", () => {
+    expect(["ready", "degraded", "unready", "splendid"].map((status) => wholenessOf({ status }))).toEqual(["ready", "degraded", "unready", "unready"]);
+    expect(wholenessOf({})).toBe("unready");
   });
 });

@@ -6,12 +6,12 @@ import { type ReactNode, useEffect, useState } from "react";
 import { asPayload, duration, numberOf, objectOf, type Payload, type SocketService, textOf } from "../../wardbell";
 import { ApiError, problemOf, readPage } from "../api";
 import type { ViewProps } from "../Console";
-import type { Words } from "../messages/en";
 import { Card, Empty } from "../parts";
 import { fill, useWords, wordFor } from "../words";
-import { type Figures, figuresOf, nodesOf, rates, readMetrics } from "./metrics";
+import { type Figures, figuresOf, nodesOf, rates, readMetrics, wholenessOf } from "./metrics";
 import { Sparkline } from "./Sparkline";
 
+const COLOURS = { ready: "text-success", degraded: "text-warning", unready: "text-critical" } as const;
 const EVERY_MS = 2_000;
 /** Readings that are kept: five minutes. */
 const MAX_READINGS = 150;
@@ -76,12 +76,14 @@ export function StatusView({ service }: ViewProps) {
         </div>
       )}
       {sockets?.["partial"] === true && <p className="text-warning">{words.status.partial}</p>}
-      <Card title={words.status.nodes}>
-        {nodes.length === 0 ? <Empty>{words.loading}</Empty> : <Counts of={words.status.node} count={words.status.connections} rows={nodes.map(({ node, connections }) => [node ?? words.status.unnamed, connections])} />}
-      </Card>
-      <Card title={words.status.members}>
-        {members.length === 0 ? <Empty>{words.status.nobody}</Empty> : <Counts of={words.status.room} count={words.status.count} rows={members.sort(([, one], [, other]) => other - one).slice(0, MAX_ROOMS)} />}
-      </Card>
+      <div className="grid items-start gap-4 lg:grid-cols-2">
+        <Card title={words.status.nodes}>
+          {nodes.length === 0 ? <Empty>{words.loading}</Empty> : <Counts of={words.status.node} count={words.status.connections} rows={nodes.map(({ node, connections }) => [node ?? words.status.unnamed, connections])} />}
+        </Card>
+        <Card title={words.status.members}>
+          {members.length === 0 ? <Empty>{words.status.nobody}</Empty> : <Counts of={words.status.room} count={words.status.count} rows={members.sort(([, one], [, other]) => other - one).slice(0, MAX_ROOMS)} />}
+        </Card>
+      </div>
     </div>
   );
 }
@@ -91,7 +93,7 @@ function Counts({ of, count, rows }: { readonly of: string; readonly count: stri
   const { locale } = useWords();
   const number = new Intl.NumberFormat(locale);
   return (
-    <table className="w-full max-w-lg">
+    <table className="w-full">
       <thead className="text-left text-sm text-quiet">
         <tr>
           <th scope="col">{of}</th>
@@ -116,9 +118,10 @@ function Parts({ ready }: { readonly ready: Payload | undefined }) {
   const { words } = useWords();
   if (ready === undefined) return null;
   const parts = Object.keys(objectOf(ready, "parts"));
-  const [said, colour] = wholeness(textOf(ready, "status"), words);
+  const wholeness = wholenessOf(ready);
+  const colour = COLOURS[wholeness];
   return (
-    <Card title={words.status.parts} extra={<span className={`font-semibold ${colour}`}>{said}</span>}>
+    <Card title={words.status.parts} extra={<span className={`font-semibold ${colour}`}>{words.status[wholeness]}</span>}>
       <ul className="flex flex-wrap gap-x-8 gap-y-2">
         {parts.map((part) => {
           const state = textOf(objectOf(ready, "parts"), part) ?? "";
@@ -134,14 +137,6 @@ function Parts({ ready }: { readonly ready: Payload | undefined }) {
       </ul>
     </Card>
   );
-}
-
-/** Whether the node can be sent work, in words and in a colour. */
-function wholeness(status: string | undefined, words: Words): readonly [said: string, colour: string] {
-  if (status === "ready") return [words.status.ready, "text-success"];
-  // Parts are away that it can do without for a while: alerts are taken.
-  if (status === "degraded") return [words.status.degraded, "text-warning"];
-  return [words.status.unready, "text-critical"];
 }
 
 function Figure({ name, note, value, children }: { readonly name: string; readonly note?: string; readonly value: string; readonly children?: ReactNode }) {

@@ -77,3 +77,12 @@ export function nodesOf(sockets: Payload): Node[] {
   if (!Array.isArray(nodes)) return [];
   return nodes.map(asPayload).map((node) => ({ node: textOf(node, "node"), connections: numberOf(node, "active_connections") ?? 0 }));
 }
+
+/** Whether a node can be sent work. Degraded, it does without a part for a while, and takes alerts. */
+export type Wholeness = "ready" | "degraded" | "unready";
+
+/** What an answer of `/ready` says. What is not understood is no good news. */
+export function wholenessOf(ready: Payload): Wholeness {
+  const status = textOf(ready, "status");
+  return status === "ready" || status === "degraded" ? status : "unready";
+}
