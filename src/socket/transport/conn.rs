@@ -223,7 +223,10 @@ impl Conn {
 
     /// Its client has sent a message that is longer than it may be: the library ends it.
     pub(super) fn note_too_large(&self) {
-        tracing::info!(conn.id = self.id, "a client's message is too large; its connection ends");
+        tracing::info!(
+            conn.id = self.id,
+            "a client's message is too large; its connection ends"
+        );
         if let Some(registry) = self.registry.upgrade() {
             registry.metrics.too_large.inc();
         }
@@ -329,7 +332,10 @@ impl Conn {
     pub(in crate::socket) fn of_nobody(registry: &Arc<Registry>) -> Arc<Self> {
         let nobody = Credentials::of(&axum::http::HeaderMap::new(), &axum::http::Uri::default());
         let guard = registry.open(Carrier::Polling, nobody);
-        guard.map_or_else(|refused| unreachable!("{refused:?}"), |guard| Arc::clone(&guard.conn))
+        let guard = guard.unwrap_or_else(|refused| unreachable!("{refused:?}"));
+        let conn = Arc::clone(&guard.conn);
+        std::mem::forget(guard); // it would end the connection
+        conn
     }
 }
 

@@ -246,10 +246,18 @@ impl Outlet {
         Some(([before.unwrap_or_default(), after.unwrap_or_default()].concat(), true))
     }
 
-    /// What events wait for was written: those that wait are next.
-    pub(super) fn open(&self) {
+    /// CONNECT was written: events that wait for it are next. Those that wait for a fence go on waiting.
+    pub(super) fn connected(&self) {
         let mut state = lock(&self.0);
-        if matches!(state.way, Way::AwaitsConnect | Way::Fenced) {
+        if state.way == Way::AwaitsConnect {
+            state.way = Way::Open;
+        }
+    }
+
+    /// The fence came out, and what stood before it was written: events that wait are next.
+    pub(super) fn fence_passed(&self) {
+        let mut state = lock(&self.0);
+        if state.way == Way::Fenced {
             state.way = Way::Open;
         }
     }
@@ -430,7 +438,7 @@ mod tests {
                 let (server, mut client) = connection().await;
                 let outlet = Arc::new(Outlet::closed());
                 outlet.attach(server, true);
-                outlet.open();
+                outlet.connected();
                 let reading = tokio::spawn(async move {
                     let mut all = Vec::new();
                     client.read_to_end(&mut all).await.unwrap();
@@ -487,7 +495,7 @@ mod tests {
         assert_eq!(outlet.stage(&frame("second")), Sent::Waiting);
         let connect = frame("40");
         poll_fn(|cx| outlet.poll_write(cx, &connect, |_| ())).await.unwrap();
-        outlet.open();
+        outlet.connected();
         assert_eq!(outlet.flush().unwrap().left, Left::Nothing);
         assert_eq!(outlet.push(&frame("third")).unwrap(), Sent::Taken);
         outlet.detach();

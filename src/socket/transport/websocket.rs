@@ -33,8 +33,8 @@ struct Change {
     /// What is let out instead of what the library wrote, and how much of it is written.
     out: Vec<u8>,
     written: usize,
-    /// Events may go once that is written.
-    then_opens: bool,
+    /// The fence stood in it.
+    had_fence: bool,
     /// Set while the session still polls and tries this websocket out.
     probing: Option<Probe>,
 }
@@ -96,21 +96,22 @@ impl WebsocketIo {
         }
         change.out.clear();
         change.written = 0;
-        if change
-            .rewriting
-            .as_ref()
-            .is_some_and(|rewriting| rewriting.rewriter.is_done())
-        {
+        let mut may_flush = false;
+        let is_done = |rewriting: &Rewriting| rewriting.rewriter.is_done();
+        if change.rewriting.as_ref().is_some_and(is_done) {
             self.conn.note_connected();
             change.rewriting = None;
-            change.then_opens = true;
+            self.conn.outlet.connected();
+            may_flush = true;
         }
-        let opens = std::mem::take(&mut change.then_opens);
+        if std::mem::take(&mut change.had_fence) {
+            self.conn.outlet.fence_passed();
+            may_flush = true;
+        }
         if change.is_over() {
             self.change = None;
         }
-        if opens {
-            self.conn.outlet.open();
+        if may_flush {
             self.conn.flush();
         }
         Poll::Ready(Ok(()))
@@ -118,24 +119,29 @@ impl WebsocketIo {
 
     /// Lets out what the library wrote as it shall be; whether that is anything else than it is.
     fn rewrite(&mut self, bytes: &[u8]) -> bool {
+        // The library writes whole frames: a fence never stands in two writes.
+        let unfenced = self.conn.outlet.without_fence(bytes);
+        let had_fence = unfenced.as_ref().is_some_and(|(_, had_fence)| *had_fence);
         if let Some(change) = &mut self.change
             && let Some(Rewriting { session_id, rewriter }) = &mut change.rewriting
         {
             if !self.conn.has_connected() {
                 // The library opens a websocket with the open packet, in one frame and one write.
                 let opened = session_id.take().and_then(|id| session::reopen_frame(bytes, &id));
+                let bytes = unfenced.as_ref().map_or(bytes, |(frames, _)| frames);
                 rewriter.push(opened.as_deref().unwrap_or(bytes), self.conn.pid(), &mut change.out);
+                change.had_fence = had_fence;
                 return true;
             }
             // CONNECT went by while polling: nothing to look for here. Between frames, as nothing was held back yet.
             change.rewriting = None;
         }
-        let Some((frames, had_fence)) = self.conn.outlet.without_fence(bytes) else {
+        let Some((frames, _)) = unfenced else {
             return false;
         };
         let change = self.change.get_or_insert_default();
         change.out = frames;
-        change.then_opens = had_fence;
+        change.had_fence = had_fence;
         true
     }
 
@@ -309,7 +315,14 @@ impl Probe {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::Registry;
+    use super::super::outlet::FENCE;
     use super::*;
+    use crate::socket::recovery::shim::append_text_frame;
+    use crate::telemetry::Metrics;
 
     fn masked(payload: &[u8]) -> Vec<u8> {
         let mask = [7, 77, 177, 9];
@@ -336,5 +349,38 @@ mod tests {
     fn a_client_that_says_something_else_is_not_upgraded() {
         assert_eq!(Probe::default().push(&masked(b"40")), Probed::Other);
         assert_eq!(Probe::default().push(&[0x88, 0x80, 0, 0, 0, 0]), Probed::Other);
+    }
+
+    #[tokio::test]
+    async fn a_fence_right_behind_connect_is_taken_out_as_well() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let frame = |packet: &str| {
+            let mut frame = Vec::new();
+            append_text_frame(packet.as_bytes(), &mut frame);
+            frame
+        };
+        let registry = Registry::new(Metrics::new(), "", 9);
+        let conn = Conn::of_nobody(&registry);
+        let mut io = WebsocketIo::upgrading(server, Bytes::new(), Measure::new(1_000), Arc::clone(&conn));
+        conn.carry_by(Carrier::Websocket);
+        assert!(conn.begin_fence());
+        let (connect, earlier, later) = (
+            frame("40{\"sid\":\"AAAA\"}"),
+            frame("42[\"earlier\"]"),
+            frame("42[\"later\"]"),
+        );
+        conn.push(&Bytes::from(later.clone()));
+
+        let fence = frame(&format!("42[\"{}\"]", FENCE.name));
+        io.write_all(&[&connect[..], &earlier, &fence].concat()).await.unwrap();
+        io.flush().await.unwrap();
+        drop(io);
+
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.unwrap();
+        let text = String::from_utf8_lossy(&all);
+        assert_eq!(all, [connect, earlier, later].concat(), "{text}");
     }
 }

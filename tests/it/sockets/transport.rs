@@ -301,3 +301,53 @@ async fn a_client_that_changes_over_while_alerts_come_gets_each_once_and_in_orde
         tokio::join!(sending, hearing);
     }
 }
+
+#[tokio::test]
+async fn a_client_that_joins_the_namespace_after_it_has_changed_over_is_told_everything_and_nothing_else() {
+    const ALERTS: usize = 100;
+    let server = TestServer::start().await;
+    let mut client = server.visitor().asking_for_recovery().connect().await;
+    client.join("patient_P1").await;
+    let pid = client.pid.clone().unwrap();
+    client.vanish();
+    for n in 0..ALERTS {
+        server.alert("P1", "critical", &n.to_string()).await;
+    }
+
+    let sid = open(&server, "").await;
+    let address = url(&server, &format!("EIO=4&transport=websocket&sid={sid}")).replace("http:", "ws:");
+    let (mut websocket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
+    let poll = http()
+        .get(url(&server, &format!("EIO=4&transport=polling&sid={sid}")))
+        .send();
+    let poll = tokio::spawn(poll);
+    websocket.send(Message::text("2probe")).await.unwrap();
+    assert_eq!(websocket.next().await.unwrap().unwrap(), Message::text("3probe"));
+    assert_eq!(poll.await.unwrap().unwrap().text().await.unwrap(), "6");
+    websocket.send(Message::text("5")).await.unwrap();
+    let hello = json!({"pid": pid});
+    websocket.send(Message::text(format!("40{hello}"))).await.unwrap();
+    let sending = async {
+        for n in ALERTS..2 * ALERTS {
+            server.alert("P1", "critical", &n.to_string()).await;
+        }
+    };
+    let hearing = async {
+        let mut next = 0;
+        while next < 2 * ALERTS {
+            let message = in_time("a message", websocket.next()).await.unwrap().unwrap();
+            let text = message.to_text().unwrap();
+            match text.strip_prefix("42") {
+                Some(event) if event.starts_with("[\"connection_response\"") => {}
+                Some(event) => {
+                    let event: Value = serde_json::from_str(event).unwrap();
+                    let (name, heard) = (&event[0], &event[1]["message"]);
+                    assert_eq!((name, heard), (&json!("patient_alert"), &json!(next.to_string())));
+                    next += 1;
+                }
+                None => assert!(text.starts_with("40") || text == "2", "{text}"),
+            }
+        }
+    };
+    tokio::join!(sending, hearing);
+}
