@@ -18,7 +18,8 @@ export PATH := $(PATH):/usr/lib/postgresql/17/bin:/usr/lib/postgresql/16/bin:/us
 LIMIT := timeout --foreground --kill-after=30s
 FUZZ_SECONDS ?= 600
 
-.PHONY: help test quick soak fuzz deny prepare clients web format lint docs config licences unit browser interop cluster outage image
+# make peers   installs the servers that the fan-out benchmark compares with
+.PHONY: help test quick soak fuzz deny prepare clients peers web format lint docs config licences unit browser interop cluster outage image
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,6 +49,16 @@ clients: $(JS)/node_modules/.installed $(PYTHON)/.venv/.installed
 
 $(PYTHON)/.venv/.installed: $(wildcard $(PYTHON)/*.txt)
 	scripts/python-clients $(PYTHON)
+	touch $@
+
+# Servers of others that do our job, for `cargo bench --bench fanout`.
+PEERS := benches/peers
+
+peers: $(PEERS)/node/node_modules/.installed $(PEERS)/python/.venv/.installed
+	cd $(PEERS)/bare && $(CARGO) build --release --locked
+
+$(PEERS)/python/.venv/.installed: $(wildcard $(PEERS)/python/*.txt)
+	scripts/python-clients $(PEERS)/python
 	touch $@
 
 # ---- checks ---------------------------------------------------------------------------------------------------------

@@ -65,14 +65,13 @@ pub(crate) fn line(outcome: &Outcome) -> String {
 }
 
 fn conditions(outcomes: &[Outcome], repetitions: usize, is_pinned: bool) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pinned = if is_pinned {
         "server on one core, load on another"
     } else {
         "nothing pinned"
     };
     let mut text = format!(
-        "Measured on {} with `cargo bench --bench fanout`: {} ({cores} cores for the load), Linux {}, {}; {pinned}; \
+        "Measured on {} with `cargo bench --bench fanout`: {}, Linux {}, {}; {pinned}; \
          {repetitions} repetitions with all servers by turns, each run on a fresh server with an empty folder. \
          Medians, least and most in brackets; *ratio*: wardbell's first figure by theirs, the median over pairs of one repetition.\n\n",
         today(),
