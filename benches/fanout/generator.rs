@@ -116,6 +116,23 @@ impl Generator {
         }
     }
 
+    /// Counts what never came, and says of the first few who lack something what it is.
+    pub(crate) fn close(&mut self) {
+        self.tally.close();
+        if self.tally.faults.lost == 0 {
+            return;
+        }
+        for index in 0..self.members.len() {
+            let (seats, since) = self.members[index].seats();
+            if let Some((post, scheduled)) = self.tally.lacked_by(seats) {
+                let (since, scheduled) = (since as f64 / 1e9, scheduled as f64 / 1e9);
+                self.problem(format!(
+                    "client {index}, there since {since:.3} s, lacks alert {post}, which was due at {scheduled:.3} s"
+                ));
+            }
+        }
+    }
+
     /// Opens the connections that post.
     pub(crate) fn connect_posters(&mut self, posters: Vec<Poster>) {
         self.posters = posters;

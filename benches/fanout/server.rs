@@ -115,6 +115,16 @@ impl Server {
         &self.addrs
     }
 
+    /// What its processes have said, the last few lines of each.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        let log = |folder: &TempDir| std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
+        let of_one = |text: String| text.lines().rev().take(5).map(str::to_owned).collect::<Vec<_>>();
+        self.folders
+            .iter()
+            .flat_map(|folder| of_one(log(folder)).into_iter().rev())
+            .collect()
+    }
+
     /// Whether all its processes run.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.children

@@ -101,6 +101,11 @@ impl Seat {
         }
     }
 
+    fn has(&self, number: u32) -> bool {
+        let word = self.got.get(number as usize / 64);
+        word.is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+
     /// Takes note of an alert. `false`: it was there already.
     fn take(&mut self, number: u32) -> bool {
         let (word, bit) = (number as usize / 64, 1 << (number % 64));
@@ -250,6 +255,15 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// What these seats lack of what was answered 2xx, as `(number among all, when it was scheduled)`: the first of it.
+    pub(crate) fn lacked_by(&self, seats: &[Seat]) -> Option<(usize, Nanos)> {
+        self.posts.iter().enumerate().find_map(|(index, post)| {
+            let seat = seats.iter().find(|seat| seat.room == post.room)?;
+            let has_it = seat.has(post.number);
+            (post.answer == Answer::Accepted && post.missing > 0 && !has_it).then_some((index, post.scheduled))
+        })
     }
 
     /// Counts what never came. Called once, when nothing more is waited for.

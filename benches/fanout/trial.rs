@@ -129,7 +129,7 @@ fn measure(outcome: &mut Outcome, server: &mut Server, options: Options) {
         outcome.problems.push("the server has ended".to_owned());
     }
 
-    generator.tally.close();
+    generator.close();
     let faults = &mut generator.tally.faults;
     if recovers && scenario.may_shed {
         faults.refused = 0;
@@ -137,6 +137,10 @@ fn measure(outcome: &mut Outcome, server: &mut Server, options: Options) {
     faults.refused += generator.tally.unanswered as u64;
     outcome.faults = generator.tally.faults;
     outcome.problems.append(&mut generator.problems);
+    if !outcome.is_right() {
+        let says = server.last_words().into_iter().map(|line| format!("it says: {line}"));
+        outcome.problems.extend(says);
+    }
 }
 
 /// Posts, and takes down what that cost.
