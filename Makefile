@@ -1,7 +1,9 @@
 # make test    installs what the tests need and runs everything that fits in half an hour
-# make soak    what takes longer: three-minute outages, 100,000 connections, fuzzing
+# make soak    what takes longer: three-minute outages, 100,000 connections, half an hour of coming and going, fuzzing
 # make quick   what needs neither root nor Socket.IO clients
 # make image   builds the container image with buildah and tries the binary in it; base images must be there
+# make peers   installs the servers that `cargo bench --bench fanout` compares with
+# make bench-check     counts the instructions of the hot paths and compares: fails beyond 5 %; make bench-baseline writes them down
 # make fuzz    ten minutes of fuzzing; FUZZ_SECONDS=60 for less
 #
 # One dev build serves everything: unit tests, integration tests, the browser, interop, cluster and outages run the same binary.
@@ -17,9 +19,9 @@ export PATH := $(PATH):/usr/lib/postgresql/17/bin:/usr/lib/postgresql/16/bin:/us
 # Nothing here may hang for ever: a test that waits has its own deadline, this is the one behind it.
 LIMIT := timeout --foreground --kill-after=30s
 FUZZ_SECONDS ?= 600
+SOAK_MINUTES ?= 30
 
-# make peers   installs the servers that the fan-out benchmark compares with
-.PHONY: help test quick soak fuzz deny prepare clients peers web format lint docs config licences unit browser interop cluster outage image
+.PHONY: help test quick soak fuzz deny prepare clients peers bench-check bench-baseline web format lint docs config licences unit browser interop cluster outage image
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -121,7 +123,17 @@ soak: prepare clients
 	rm -f target/outage.md
 	WARDBELL_SOAK=1 $(LIMIT) 60m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=2 outage::
 	@scripts/outage-table
+	$(LIMIT) 60m $(CARGO) bench --locked --bench fanout -- soak --minutes $(SOAK_MINUTES)
 	$(MAKE) fuzz
+
+# ---- speed ----------------------------------------------------------------------------------------------------------
+
+# Needs a release build, and then half a minute. Not in `make test` for the build's sake.
+bench-check: prepare
+	$(CARGO) bench --locked --bench instructions
+
+bench-baseline: prepare
+	$(CARGO) bench --locked --bench instructions -- --record
 
 image:
 	scripts/image

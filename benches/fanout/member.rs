@@ -135,6 +135,12 @@ impl Member {
         self.polling.as_ref().is_some_and(|polling| !polling.sid.is_empty())
     }
 
+    /// The places that count, and since when it is there.
+    pub(crate) fn seats(&self) -> (&[Seat], Nanos) {
+        let counted = if self.is_counted { self.seats.as_slice() } else { &[] };
+        (counted, self.present_since)
+    }
+
     /// The connection is there.
     pub(crate) fn connected(&mut self) -> Result<(), String> {
         self.is_connecting = false;
