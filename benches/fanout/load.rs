@@ -31,10 +31,10 @@ impl Generator {
         let posters = self.posters.len() as u32;
         let mut next: Vec<u32> = (0..posters).collect();
         while Instant::now() < end {
-            for poster in 0..self.posters.len() {
+            for (poster, next) in next.iter_mut().enumerate() {
                 while self.posters[poster].has_room() && self.tally.undelivered < window {
-                    let room = next[poster];
-                    next[poster] = if room + posters < rooms {
+                    let room = *next;
+                    *next = if room + posters < rooms {
                         room + posters
                     } else {
                         poster as u32

@@ -90,9 +90,9 @@ impl Arguments {
                 "--unpinned" => read.options.is_pinned = false,
                 "--peers" => read.peers = value().split(',').map(peer).collect(),
                 "--list" => {
-                    scenario::ALL
-                        .iter()
-                        .for_each(|scenario| println!("{:16}{}", scenario.name, scenario.title));
+                    for scenario in scenario::ALL {
+                        println!("{:16}{}", scenario.name, scenario.title);
+                    }
                     std::process::exit(0)
                 }
                 name => match scenario::ALL.iter().find(|scenario| scenario.name == name) {
@@ -140,7 +140,8 @@ fn peer(name: &str) -> Peer {
 
 fn main() {
     let mut arguments = Arguments::read(std::env::args().skip(1));
-    for peer in arguments.peers.iter().filter(|peer| peer.program().is_none()) {
+    let (_, missing): (Vec<Peer>, Vec<Peer>) = arguments.peers.iter().partition(|peer| peer.program().is_some());
+    for peer in &missing {
         eprintln!("{}: not installed; `make peers` installs it", peer.name());
     }
     rlimit::increase_nofile_limit(rlimit::INFINITY).unwrap();
@@ -173,9 +174,12 @@ fn main() {
     }
     drop(backbone);
 
+    let Arguments {
+        repetitions, options, ..
+    } = arguments;
     println!(
         "{}",
-        report::markdown(&outcomes, arguments.repetitions, arguments.options.is_pinned)
+        report::markdown(&outcomes, &missing, repetitions, options.is_pinned)
     );
     if outcomes
         .iter()

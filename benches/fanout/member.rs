@@ -262,7 +262,9 @@ impl Member {
                     self.phase = Phase::Present;
                     self.present_since = now;
                     let counted = if self.is_counted { self.seats.as_slice() } else { &[] };
-                    counted.iter().for_each(|seat| tally.enter(seat.room));
+                    for seat in counted {
+                        tally.enter(seat.room);
+                    }
                 }
             }
             (Some(b'4'), _) if packet.starts_with(b"44") || packet.starts_with(b"41") || packet.starts_with(ERROR) => {

@@ -3,13 +3,18 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use wardbell::clock::{Clock as _, SystemClock};
+
 use super::peers::Peer;
 use super::scenario::{Figure, Scenario};
 use super::trial::Outcome;
 
 /// Everything in tables, with where and when it was measured.
-pub(crate) fn markdown(outcomes: &[Outcome], repetitions: usize, is_pinned: bool) -> String {
+pub(crate) fn markdown(outcomes: &[Outcome], missing: &[Peer], repetitions: usize, is_pinned: bool) -> String {
     let mut text = conditions(outcomes, repetitions, is_pinned);
+    for peer in missing {
+        writeln!(text, "* {}: not installed", peer.name()).expect("a String takes anything");
+    }
     let mut titles: Vec<&str> = Vec::new();
     for outcome in outcomes {
         if !titles.contains(&outcome.scenario.title) {
@@ -97,7 +102,7 @@ fn table(outcomes: &[&Outcome], text: &mut String) {
     let figures = first.scenario.figures;
     let mut rows: Vec<(&Scenario, Peer)> = Vec::new();
     for outcome in outcomes {
-        if !rows.iter().any(|row| *row == (outcome.scenario, outcome.peer)) {
+        if !rows.contains(&(outcome.scenario, outcome.peer)) {
             rows.push((outcome.scenario, outcome.peer));
         }
     }
@@ -179,11 +184,11 @@ fn number(value: f64, figure: Figure) -> String {
     let text = format!("{value:.*}", figure.decimals());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) && !whole[..index].ends_with('-') {
+    for (index, digit) in whole.bytes().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) && out != "-" {
             out.push(',');
         }
-        out.push(digit);
+        out.push(char::from(digit));
     }
     if !fraction.is_empty() {
         out.push('.');
@@ -193,7 +198,8 @@ fn number(value: f64, figure: Figure) -> String {
 }
 
 fn today() -> String {
-    time::OffsetDateTime::now_utc().date().to_string()
+    let now = SystemClock.now().to_string();
+    now.split('T').next().unwrap_or_default().to_owned()
 }
 
 fn processor() -> String {

@@ -255,7 +255,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { connections: 100, ..growth("sockets100", MORE_SOCKETS, "100") },
     Scenario { connections: 1_000, members: 100, ..growth("sockets1000", MORE_SOCKETS, "1,000") },
     Scenario { connections: 10_000, members: 100, ..growth("sockets10000", MORE_SOCKETS, "10,000") },
-    Scenario { name: "nodes", title: "Nodes: 100 members in each of 10 rooms, up to 16 alerts undelivered; one core for all nodes",
+    Scenario { name: "nodes", title: "Nodes: 100 members in each of 10 rooms, up to 16 alerts undelivered; one core for all nodes, PostgreSQL and Redis beside the load",
         rooms: 10, posters: 10, act: Act::Post(Rhythm::Closed { window: Some(16) }), compared: Compared::Nodes, ..BASE },
     Scenario { name: "soak", title: "Soak: 200 alerts/s to 90 members each, 2,000 clients that come and go",
         connections: 2_000, rooms: 20, posters: 20, act: Act::Soak, compared: Compared::WardbellAlone, figures: SOAK, ..BASE },

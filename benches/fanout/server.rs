@@ -115,13 +115,14 @@ impl Server {
         &self.addrs
     }
 
-    /// What its processes have said, the last few lines of each.
-    pub(crate) fn last_words(&self) -> Vec<String> {
+    /// What its processes have complained about, the last few lines of each.
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let log = |folder: &TempDir| std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
-        let of_one = |text: String| text.lines().rev().take(5).map(str::to_owned).collect::<Vec<_>>();
+        let is_complaint = |line: &&str| ["WARN", "ERROR", "panicked"].iter().any(|word| line.contains(word));
+        let of_one = |text: String| text.lines().filter(is_complaint).map(str::to_owned).collect::<Vec<_>>();
         self.folders
             .iter()
-            .flat_map(|folder| of_one(log(folder)).into_iter().rev())
+            .flat_map(|folder| of_one(log(folder)).into_iter().rev().take(5))
             .collect()
     }
 

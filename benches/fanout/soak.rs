@@ -136,7 +136,7 @@ fn judge(mut thirds: Vec<Third>) -> Soaked {
         problems.push(format!("memory grew from {was:.1} MB to {is:.1} MB in the last third"));
     }
     let (was, is) = (second.p99(), last.p99());
-    if !(is <= was * LATENCY_GROWTH + LATENCY_SLACK_MS) {
+    if is > was * LATENCY_GROWTH + LATENCY_SLACK_MS || is.is_infinite() {
         problems.push(format!("p99 grew from {was:.2} ms to {is:.2} ms in the last third"));
     }
     Soaked {

@@ -21,7 +21,7 @@ const CONNECTING: Duration = Duration::from_mins(2);
 const SETTLING: Duration = Duration::from_secs(1);
 /// How long the same is done before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// What wardbell may take at most, ever: its `backlog_bytes`, and half of it again for everything else.
+/// What wardbell may take at most under overload: its `backlog_bytes`, and half of it again for everything else.
 const MOST_MEMORY_KB: f64 = 768.0 * 1024.0;
 /// Every so many clients of a room come and go for good in the soak, and do not count.
 const GUEST_EVERY: u32 = 10;
@@ -122,7 +122,7 @@ fn measure(outcome: &mut Outcome, server: &mut Server, options: Options) {
     let usage = server.usage();
     outcome.figures.insert(Figure::Resident, usage.resident_kb / 1024.0);
     outcome.figures.insert(Figure::Peak, usage.peak_kb / 1024.0);
-    if outcome.peer.is_wardbell() && usage.peak_kb > MOST_MEMORY_KB {
+    if recovers && usage.peak_kb > MOST_MEMORY_KB {
         outcome.problems.push(format!("took {:.0} MB", usage.peak_kb / 1024.0));
     }
     if !server.is_alive() {
@@ -138,8 +138,8 @@ fn measure(outcome: &mut Outcome, server: &mut Server, options: Options) {
     outcome.faults = generator.tally.faults;
     outcome.problems.append(&mut generator.problems);
     if !outcome.is_right() {
-        let says = server.last_words().into_iter().map(|line| format!("it says: {line}"));
-        outcome.problems.extend(says);
+        let complaints = server.complaints().into_iter().map(|line| format!("it says: {line}"));
+        outcome.problems.extend(complaints);
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
         out.push(0x80 | length);
     } else {
         let length = u16::try_from(text.len()).expect("no client here says more than 64 KiB at once");
-        out.push(0x80 | 126);
+        out.push(0xfe);
         out.extend_from_slice(&length.to_be_bytes());
     }
     out.extend_from_slice(&MASK);
