@@ -1,9 +1,9 @@
 //! How many instructions the hot paths take, beside what they took when `benches/instructions.txt` was written: a guard
 //! that a busy machine does not fool. `make bench-check` runs it; `make bench-baseline` writes the file anew.
 //!
-//! Valgrind counts. Each path runs twice in a process of its own, the second time twice as often: the difference is the path
-//! without what comes before it. The counts depend on the compiler (the file names it), and a little on the processor, where
-//! libraries choose their instructions by it.
+//! Valgrind counts, in a process for each path and only while [`measured`] runs: neither what comes before it nor other
+//! threads. The counts depend on the compiler (the file names it), and a little on the processor, where libraries choose their
+//! instructions by it.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,26 +31,38 @@ const BOUND: f64 = 5.0;
 /// Hash tables begin differently in every process: the least of a few counts.
 const TRIES: usize = 2;
 
-/// The instructions of one round.
-fn count(path: &HotPath) -> u64 {
-    let rounds = u64::from(path.rounds);
-    let of = |rounds: u64| (0..TRIES).map(|_| counted(path.name, rounds)).min().unwrap();
-    (of(2 * rounds) - of(rounds)) / rounds
+/// What is counted; Valgrind knows it by this name.
+#[inline(never)]
+fn measured(run: &mut dyn FnMut(), rounds: u32) {
+    for _ in 0..rounds {
+        run();
+    }
 }
 
-/// The instructions of a whole process that goes through a path so often.
-fn counted(name: &str, rounds: u64) -> u64 {
+/// The instructions of one round.
+fn count(path: &HotPath) -> u64 {
+    let counts = (0..TRIES).map(|_| counted(path.name));
+    counts.min().unwrap() / u64::from(path.rounds)
+}
+
+/// The instructions of all rounds.
+fn counted(name: &str) -> u64 {
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=instructions::measured*",
+        ])
         .arg(std::env::current_exe().unwrap())
-        .args(["--run", name, &rounds.to_string()])
+        .args(["--run", name])
         .output()
         .unwrap_or_else(|error| panic!("valgrind, which `make bench-check` installs: {error}"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    let line = text.lines().find_map(|line| line.split_once("refs:"));
-    let digits: String = line.unwrap().1.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
+    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
+    let count = collected.unwrap().1.trim().parse().unwrap();
+    assert_ne!(count, 0, "nothing was counted:\n{text}");
+    count
 }
 
 /// What the file says, and of which compiler.
@@ -138,10 +150,11 @@ fn main() -> ExitCode {
             record();
             ExitCode::SUCCESS
         }
-        [_, "--run", name, rounds] => {
+        [_, "--run", name] => {
             let path = hot_paths::ALL.iter().find(|path| path.name == *name).unwrap();
             let mut run = (path.prepare)();
-            (0..rounds.parse().unwrap()).for_each(|_: u64| run());
+            run(); // greetings, and tables that grow
+            measured(&mut *run, path.rounds);
             ExitCode::SUCCESS
         }
         _ => panic!("instructions [--record]"),
