@@ -100,7 +100,8 @@ impl Replay<'_> {
                 Some(page) => page,
                 None => self.stored_page(&owed, cursor).await?,
             };
-            if page.is_last && page.events.len() <= LAST_PAGE {
+            // Fewer than a full last page: whether a full one is the last cannot be seen while anything else follows it.
+            if page.is_last && page.events.len() < LAST_PAGE {
                 let _gate = self.hub.gate.lock().await;
                 // What was joined or left meanwhile counts.
                 let owed = self.member.rooms();

@@ -117,6 +117,26 @@ async fn a_client_can_return_again_and_again() {
 }
 
 #[tokio::test]
+async fn however_many_events_were_missed_all_of_them_come() {
+    let server = TestServer::start().await;
+    // One fewer than the last page of a recovery holds, as many, one more.
+    for missed in [31, 32, 33] {
+        let mut client = watcher(&server, server.visitor()).await;
+        let pid = client.pid.clone().unwrap();
+        let (_, offset) = positioned(&mut client).await;
+        client.vanish();
+        alerts(&server, 1..missed + 1).await;
+        server.alert("P2", "critical", "somebody else's, after them").await;
+
+        let mut client = server.visitor().returning(&pid, Some(&offset)).connect().await;
+
+        for n in 1..=missed {
+            assert_eq!(positioned(&mut client).await.0, n.to_string(), "of {missed}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_pid_means_nothing_for_anybody_else() {
     let server = TestServer::start().await;
     let visitor = |user: &str| server.visitor().query("user_id", user).query("user_role", "nurse");
