@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use super::Settings;
 use super::events;
 use super::mail::Mail;
-use super::outlet::{Full, Outlet, Told};
+use super::outlet::{Outlet, TellError, Told};
 use super::presence::Presence;
 use super::token::Tokens;
 use crate::auth::Authenticator;
@@ -56,10 +56,10 @@ impl Shared {
     }
 
     /// Tells events, now or as soon as that is possible, and whoever has more or fewer unread messages by that.
-    pub(super) async fn tell(&self, append: Append) -> Result<Told, Full> {
+    pub(super) async fn tell(&self, append: Append) -> Result<Told, TellError> {
         let changes = append.changes.clone();
         let told = self.outlet.tell(append).await?;
-        if told.is_delivered {
+        if told.is_delivered && !told.is_replayed {
             self.count(&changes);
         }
         Ok(told)

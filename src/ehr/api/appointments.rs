@@ -21,18 +21,18 @@ const CHECKED_IN: [&str; 2] = ["patient:checkin", "appointment:checkedin"];
 
 /// Tell that an appointment was made
 #[utoipa::path(
-    post, path = "/api/appointments", operation_id = "ehr_appointment_created", tag = EHR, params(schema::OfTenant),
+    post, path = "/api/appointments", operation_id = "ehr_appointment_created", tag = EHR, params(schema::OfTenant, schema::Once),
     request_body = schema::Appointment,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
 pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), None)?;
-    told(&shared, &by.tenant, CREATED, &appointment).await
+    told(&shared, &by, CREATED, &appointment).await
 }
 
 /// Tell that an appointment is another now
 #[utoipa::path(
-    patch, path = "/api/appointments/{id}", operation_id = "ehr_appointment_updated", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/appointments/{id}", operation_id = "ehr_appointment_updated", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::Appointment,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -43,12 +43,12 @@ pub(super) async fn updated(
     Body(body): Body,
 ) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), Some(&id))?;
-    told(&shared, &by.tenant, UPDATED, &appointment).await
+    told(&shared, &by, UPDATED, &appointment).await
 }
 
 /// Tell that an appointment is cancelled
 #[utoipa::path(
-    delete, path = "/api/appointments/{id}", operation_id = "ehr_appointment_cancelled", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    delete, path = "/api/appointments/{id}", operation_id = "ehr_appointment_cancelled", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::Cancellation,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -64,12 +64,12 @@ pub(super) async fn cancelled(
         now,
     );
     let event = event(CANCELLED, vec![rooms::tenant(&by.tenant)], payload, now);
-    tell(&shared, vec![event], Vec::new()).await
+    tell(&shared, &by, vec![event], Vec::new()).await
 }
 
 /// Tell how an appointment stands
 #[utoipa::path(
-    patch, path = "/api/appointments/{id}/status", operation_id = "ehr_appointment_status", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/appointments/{id}/status", operation_id = "ehr_appointment_status", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::StatusChange,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -92,14 +92,14 @@ pub(super) async fn status(
             ];
             let payload = events::object(fields, now);
             let both = CHECKED_IN.map(|name| event(name, tenant(), payload.clone(), now));
-            tell(&shared, both.into(), Vec::new()).await
+            tell(&shared, &by, both.into(), Vec::new()).await
         }
         "cancelled" => {
             let payload = events::object(
                 [("appointmentId", Some(json!(id))), ("reason", text(&body, "reason"))],
                 now,
             );
-            tell(&shared, vec![event(CANCELLED, tenant(), payload, now)], Vec::new()).await
+            tell(&shared, &by, vec![event(CANCELLED, tenant(), payload, now)], Vec::new()).await
         }
         _ => {
             let mut appointment = match body.get("appointment") {
@@ -108,7 +108,7 @@ pub(super) async fn status(
             };
             appointment.insert("status".to_owned(), json!(status));
             let appointment = entities::appointment(&appointment, Some(&id))?;
-            told(&shared, &by.tenant, UPDATED, &appointment).await
+            told(&shared, &by, UPDATED, &appointment).await
         }
     }
 }
@@ -121,11 +121,11 @@ async fn known(shared: &Shared, tenant: &TenantId, id: &str) -> Result<Map<Strin
     known.ok_or(Refusal::Wrong(missing))
 }
 
-async fn told(shared: &Shared, tenant: &TenantId, name: &str, appointment: &Map<String, Value>) -> Answer {
+async fn told(shared: &Shared, by: &Caller, name: &str, appointment: &Map<String, Value>) -> Answer {
     let now = shared.clock.now();
     let payload = events::nested("appointment", appointment, now);
-    let event = event(name, vec![rooms::tenant(tenant)], payload, now);
-    tell(shared, vec![event], vec![remembered(tenant, appointment, now)]).await
+    let event = event(name, vec![rooms::tenant(&by.tenant)], payload, now);
+    tell(shared, by, vec![event], vec![remembered(&by.tenant, appointment, now)]).await
 }
 
 fn remembered(tenant: &TenantId, appointment: &Map<String, Value>, at: Timestamp) -> StateChange {

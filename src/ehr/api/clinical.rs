@@ -39,7 +39,7 @@ fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str)
 
 /// Notify whoever has a new task
 #[utoipa::path(
-    post, path = "/api/tasks", operation_id = "ehr_task_created", tag = EHR, params(schema::OfTenant),
+    post, path = "/api/tasks", operation_id = "ehr_task_created", tag = EHR, params(schema::OfTenant, schema::Once),
     request_body = schema::Task,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -47,16 +47,16 @@ pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, 
     let task = wrapped(&body, "task");
     let id = id_in(task)?;
     let Some(user) = notifications::assignee(task) else {
-        return tell(&shared, Vec::new(), Vec::new()).await;
+        return tell(&shared, &by, Vec::new(), Vec::new()).await;
     };
     let told = to_user(&shared, &by.tenant, &user, notifications::task_assigned(&id, task));
     let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
-    tell(&shared, vec![told], vec![kept]).await
+    tell(&shared, &by, vec![told], vec![kept]).await
 }
 
 /// Notify whoever has a task now and had it not before
 #[utoipa::path(
-    patch, path = "/api/tasks/{id}", operation_id = "ehr_task_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/tasks/{id}", operation_id = "ehr_task_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::Task,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -68,7 +68,7 @@ pub(super) async fn task_changed(
 ) -> Answer {
     let task = wrapped(&body, "task");
     let Some(user) = notifications::assignee(task) else {
-        return tell(&shared, Vec::new(), Vec::new()).await;
+        return tell(&shared, &by, Vec::new(), Vec::new()).await;
     };
     let mut told = Vec::new();
     if is_news(&shared, &by.tenant, Topic::Assignee, &id, user.as_str()).await? {
@@ -80,7 +80,7 @@ pub(super) async fn task_changed(
         ));
     }
     let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
-    tell(&shared, told, vec![kept]).await
+    tell(&shared, &by, told, vec![kept]).await
 }
 
 fn status_of(thing: &Map<String, Value>) -> String {
@@ -89,7 +89,7 @@ fn status_of(thing: &Map<String, Value>) -> String {
 
 /// Notify of a result of the laboratory
 #[utoipa::path(
-    post, path = "/api/lab-results", operation_id = "ehr_lab_result_created", tag = EHR, params(schema::OfTenant),
+    post, path = "/api/lab-results", operation_id = "ehr_lab_result_created", tag = EHR, params(schema::OfTenant, schema::Once),
     request_body = schema::LabResult,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -100,12 +100,12 @@ pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller
     let notify = |user| to_user(&shared, &by.tenant, &user, notifications::lab_result_ready(&id, result));
     let told = user.map(notify).into_iter().collect();
     let kept = said(&shared, &by.tenant, Topic::LabStatus, &id, &status_of(result));
-    tell(&shared, told, vec![kept]).await
+    tell(&shared, &by, told, vec![kept]).await
 }
 
 /// Notify of a result whose status is another now
 #[utoipa::path(
-    patch, path = "/api/lab-results/{id}", operation_id = "ehr_lab_result_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/lab-results/{id}", operation_id = "ehr_lab_result_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::LabResult,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -119,7 +119,7 @@ pub(super) async fn result_changed(
     let status = status_of(result);
     if status.is_empty() {
         // What is not in the change has not changed.
-        return tell(&shared, Vec::new(), Vec::new()).await;
+        return tell(&shared, &by, Vec::new(), Vec::new()).await;
     }
     let mut told = Vec::new();
     if let Some(user) = notifications::providers_user(result)
@@ -133,12 +133,12 @@ pub(super) async fn result_changed(
         ));
     }
     let kept = said(&shared, &by.tenant, Topic::LabStatus, &id, &status);
-    tell(&shared, told, vec![kept]).await
+    tell(&shared, &by, told, vec![kept]).await
 }
 
 /// Notify of an order
 #[utoipa::path(
-    post, path = "/api/orders", operation_id = "ehr_order_created", tag = EHR, params(schema::OfTenant),
+    post, path = "/api/orders", operation_id = "ehr_order_created", tag = EHR, params(schema::OfTenant, schema::Once),
     request_body = schema::Order,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -147,12 +147,12 @@ pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller,
     let id = id_in(order)?;
     let notify = |user| to_user(&shared, &by.tenant, &user, notifications::order(&id, order, None));
     let told = notifications::providers_user(order).map(notify).into_iter().collect();
-    tell(&shared, told, Vec::new()).await
+    tell(&shared, &by, told, Vec::new()).await
 }
 
 /// Notify of an urgent order's new status
 #[utoipa::path(
-    patch, path = "/api/orders/{id}/status", operation_id = "ehr_order_changed", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/orders/{id}/status", operation_id = "ehr_order_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::Order,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -175,12 +175,12 @@ pub(super) async fn order_changed(
         )
     };
     let user = notifications::providers_user(order).filter(|_| is_urgent);
-    tell(&shared, user.map(notify).into_iter().collect(), Vec::new()).await
+    tell(&shared, &by, user.map(notify).into_iter().collect(), Vec::new()).await
 }
 
 /// Tell a patient's vital signs to those who view them
 #[utoipa::path(
-    patch, path = "/api/patients/{id}/vitals", operation_id = "ehr_vitals", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    patch, path = "/api/patients/{id}/vitals", operation_id = "ehr_vitals", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
     request_body = schema::PatientData,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -190,12 +190,12 @@ pub(super) async fn vitals(
     PathId(patient): PathId<PatientId>,
     Body(body): Body,
 ) -> Answer {
-    to_viewers(&shared, &by.tenant, &patient, "patient:vitals-updated", body).await
+    to_viewers(&shared, &by, &patient, "patient:vitals-updated", body).await
 }
 
 /// Tell a patient's allergies to those who view them
 #[utoipa::path(
-    post, path = "/api/patients/{id}/allergies", operation_id = "ehr_allergies", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    post, path = "/api/patients/{id}/allergies", operation_id = "ehr_allergies", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
     request_body = schema::PatientData,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -205,12 +205,12 @@ pub(super) async fn allergies(
     PathId(patient): PathId<PatientId>,
     Body(body): Body,
 ) -> Answer {
-    to_viewers(&shared, &by.tenant, &patient, "patient:allergies-updated", body).await
+    to_viewers(&shared, &by, &patient, "patient:allergies-updated", body).await
 }
 
 /// Tell a patient's medications to those who view them
 #[utoipa::path(
-    post, path = "/api/patients/{id}/medications", operation_id = "ehr_medications", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
+    post, path = "/api/patients/{id}/medications", operation_id = "ehr_medications", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
     request_body = schema::PatientData,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -220,26 +220,20 @@ pub(super) async fn medications(
     PathId(patient): PathId<PatientId>,
     Body(body): Body,
 ) -> Answer {
-    to_viewers(&shared, &by.tenant, &patient, "patient:medications-updated", body).await
+    to_viewers(&shared, &by, &patient, "patient:medications-updated", body).await
 }
 
 /// `{patientId, …data, timestamp}`, the first and last of which are ours.
-async fn to_viewers(
-    shared: &Shared,
-    tenant: &TenantId,
-    patient: &PatientId,
-    name: &str,
-    data: Map<String, Value>,
-) -> Answer {
+async fn to_viewers(shared: &Shared, by: &Caller, patient: &PatientId, name: &str, data: Map<String, Value>) -> Answer {
     let now = shared.clock.now();
     let Value::Object(data) = entities::without_nulls(Value::Object(data)) else {
-        return tell(shared, Vec::new(), Vec::new()).await;
+        return tell(shared, by, Vec::new(), Vec::new()).await;
     };
     let own = ["patientId", "timestamp"];
     let data = data.iter().filter(|(field, _)| !own.contains(&field.as_str()));
     let data = data.map(|(field, value)| (field.as_str(), Some(value.clone())));
     let fields = [("patientId", Some(json!(patient)))].into_iter().chain(data);
     let payload = events::object(fields, now);
-    let told = event(name, vec![rooms::patient(tenant, patient)], payload, now);
-    tell(shared, vec![told], Vec::new()).await
+    let told = event(name, vec![rooms::patient(&by.tenant, patient)], payload, now);
+    tell(shared, by, vec![told], Vec::new()).await
 }

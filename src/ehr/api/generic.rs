@@ -26,7 +26,7 @@ const PRIOR_AUTHORISATION: &str = "prior_auth:";
 
 /// Tell a further event
 #[utoipa::path(
-    post, path = "/api/events", operation_id = "ehr_event", tag = EHR, params(schema::OfTenant),
+    post, path = "/api/events", operation_id = "ehr_event", tag = EHR, params(schema::OfTenant, schema::Once),
     request_body = schema::Further,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -39,7 +39,7 @@ pub(super) async fn event(State(shared): State<Arc<Shared>>, by: Caller, Body(bo
     if name == URGENT_ALERT {
         let alert = notifications::urgent_alert(&entity).ok_or(Wrong::new("entity.message", "is missing"))?;
         let told = super::event(NOTIFICATION, vec![rooms::tenant(&by.tenant)], alert.payload(now), now);
-        return tell(&shared, vec![told], Vec::new()).await;
+        return tell(&shared, &by, vec![told], Vec::new()).await;
     }
     if !events::FURTHER.contains(&name) {
         return Err(Wrong::new("event", "is none that can be told this way").into());
@@ -54,7 +54,7 @@ pub(super) async fn event(State(shared): State<Arc<Shared>>, by: Caller, Body(bo
     let payload = events::nested("entity", &entity, now);
     let mut told = vec![super::event(name, vec![room.name(&by.tenant)], payload, now)];
     told.extend(prior_authorisation(&shared, &by.tenant, name, &entity));
-    tell(&shared, told, Vec::new()).await
+    tell(&shared, &by, told, Vec::new()).await
 }
 
 /// The notification of whoever asked for an authorisation, where the entity says who that is.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::schema::{self, AskProblems, EHR, TellProblems};
-use super::{Answer, Body, Caller, Id, PathId, event, list, tell};
+use super::{Answer, Body, Caller, Id, PathId, accepted, event, list, tell, told};
 use crate::domain::{RoomName, TenantId, ThreadId, UserId};
 use crate::ehr::entities::{self, Wrong};
 use crate::ehr::events::{self, Iso};
@@ -36,7 +36,7 @@ fn rooms_of<'a>(tenant: &TenantId, users: impl IntoIterator<Item = &'a UserId>) 
 
 /// Say who takes part in a thread
 #[utoipa::path(
-    put, path = "/api/messaging/{id}/participants", operation_id = "ehr_participants", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The thread")),
+    put, path = "/api/messaging/{id}/participants", operation_id = "ehr_participants", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The thread")),
     request_body = schema::Participants,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -48,14 +48,16 @@ pub(super) async fn participants(
 ) -> Answer {
     let participants = participants_in(&body)?.ok_or(Wrong::new("participants", "is missing"))?;
     let said = Mail::said(&by.tenant, &thread, &participants, shared.clock.now());
-    let answer = tell(&shared, Vec::new(), vec![said]).await?;
-    shared.mail.believe(&by.tenant, &thread, participants);
-    Ok(answer)
+    let told = told(&shared, &by, Vec::new(), vec![said]).await?;
+    if !told.is_replayed {
+        shared.mail.believe(&by.tenant, &thread, participants);
+    }
+    Ok(accepted(told))
 }
 
 /// Tell a message to its thread
 #[utoipa::path(
-    post, path = "/api/messaging/{id}/messages", operation_id = "ehr_message_sent", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The thread")),
+    post, path = "/api/messaging/{id}/messages", operation_id = "ehr_message_sent", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The thread")),
     request_body = schema::Sent,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -78,10 +80,10 @@ pub(super) async fn sent(
     let Id(message_id) = field("id").parse().or(Err(Wrong::new("message.id", "is not an id")))?;
 
     let mut changes = Vec::new();
-    let participants = if let Some(said) = participants_in(&body)? {
-        changes.push(Mail::said(tenant, &thread, &said, now));
-        shared.mail.believe(tenant, &thread, said.clone());
-        said
+    let said = participants_in(&body)?;
+    let participants = if let Some(said) = &said {
+        changes.push(Mail::said(tenant, &thread, said, now));
+        said.clone()
     } else {
         let known = shared.mail.participants(&shared, tenant, &thread).await?;
         known
@@ -96,7 +98,7 @@ pub(super) async fn sent(
     let everybody = others.iter().copied().chain([&sender]);
 
     let new = events::nested("message", &message, now);
-    let mut told = vec![event("message:new", rooms_of(tenant, everybody), new, now)];
+    let mut events = vec![event("message:new", rooms_of(tenant, everybody), new, now)];
     if !others.is_empty() {
         let fields = [
             ("threadId", Some(json!(thread))),
@@ -106,7 +108,7 @@ pub(super) async fn sent(
         ];
         let notification = events::object(fields, now);
         let to = rooms_of(tenant, others.iter().copied());
-        told.push(event("message:notification", to, notification, now));
+        events.push(event("message:notification", to, notification, now));
     }
     changes.extend(others.into_iter().map(|user| {
         StateChange::Unread(MessageFor {
@@ -116,12 +118,17 @@ pub(super) async fn sent(
             at: now,
         })
     }));
-    tell(&shared, told, changes).await
+    let told = told(&shared, &by, events, changes).await?;
+    // Not before it is certain to be kept: what is refused changes nothing.
+    if let Some(said) = said.filter(|_| !told.is_replayed) {
+        shared.mail.believe(tenant, &thread, said);
+    }
+    Ok(accepted(told))
 }
 
 /// Tell that somebody has read a message
 #[utoipa::path(
-    patch, path = "/api/messages/{id}/read", operation_id = "ehr_message_read", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/messages/{id}/read", operation_id = "ehr_message_read", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
     request_body = schema::Read,
     responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
 )]
@@ -166,7 +173,7 @@ pub(super) async fn read(
         at: now,
     });
     let told = event("message:read", rooms_of(tenant, to), payload, now);
-    tell(&shared, vec![told], vec![read]).await
+    tell(&shared, &by, vec![told], vec![read]).await
 }
 
 /// Whose count a backend asks for.

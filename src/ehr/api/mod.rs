@@ -6,15 +6,17 @@ mod appointments;
 mod clinical;
 mod generic;
 mod messaging;
+mod once;
 mod schema;
 
 use std::sync::Arc;
 
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -24,7 +26,7 @@ use utoipa_axum::routes;
 
 use super::entities::Wrong;
 use super::events;
-use super::outlet::{Full, Told};
+use super::outlet::{Key, TellError, Told};
 use super::shared::Shared;
 use super::token::{self, Verified};
 use crate::auth;
@@ -59,10 +61,10 @@ pub(super) fn routes(shared: Arc<Shared>) -> (Router, utoipa::openapi::OpenApi) 
         .routes(routes!(generic::presence))
         .routes(routes!(generic::event))
         .split_for_parts();
-    (
-        router.layer(DefaultBodyLimit::max(max_body_bytes)).with_state(shared),
-        document,
-    )
+    let router = router
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), once::once))
+        .layer(DefaultBodyLimit::max(max_body_bytes));
+    (router.with_state(shared), document)
 }
 
 type Answer = Result<Response, Refusal>;
@@ -95,7 +97,7 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, Json(json!({"error": error}))).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            let second = axum::http::HeaderValue::from_static("1");
+            let second = HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, second);
         }
         response
@@ -108,9 +110,16 @@ impl From<Wrong> for Refusal {
     }
 }
 
-impl From<Full> for Refusal {
-    fn from(_: Full) -> Self {
-        Self::Unavailable
+impl From<TellError> for Refusal {
+    fn from(error: TellError) -> Self {
+        match error {
+            TellError::Full => Self::Unavailable,
+            TellError::KeyReused => Wrong::new("Idempotency-Key", "was used with another request").into(),
+            TellError::Damaged(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "could not answer the EHR");
+                Self::Unavailable
+            }
+        }
     }
 }
 
@@ -126,12 +135,15 @@ struct Caller {
     tenant: TenantId,
     /// A person's id; `None`: a backend of its own.
     user: Option<UserId>,
+    /// Under which key, if what they tell shall be told once.
+    key: Option<Key>,
 }
 
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let key = parts.extensions.get::<Key>().cloned();
         let token = auth::bearer(&parts.headers).ok_or(Refusal::MissingToken)?;
         let now = shared.clock.now();
         if let Ok(Verified { person, .. }) = shared.tokens.verify(token, now) {
@@ -139,6 +151,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
             return Ok(Self {
                 tenant: tenant.ok_or(Refusal::InvalidTenant)?,
                 user: Some(person.user),
+                key,
             });
         }
         let backend = shared.authenticator.verify(token, now).ok();
@@ -152,12 +165,20 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         Ok(Self {
             tenant: tenant.ok_or(Refusal::InvalidTenant)?,
             user: None,
+            key,
         })
     }
 }
 
 fn tenant(headers: &HeaderMap) -> Option<TenantId> {
     TenantId::parse(headers.get(TENANT)?.to_str().ok()?).ok()
+}
+
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+        _broken_off => Refusal::Unreadable,
+    })
 }
 
 /// A body that is a JSON object; nothing is an empty one.
@@ -167,11 +188,7 @@ impl FromRequest<Arc<Shared>> for Body {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
-        let bytes = match Bytes::from_request(request, shared).await {
-            Ok(bytes) => bytes,
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(Refusal::TooLarge),
-            Err(_broken_off) => return Err(Refusal::Unreadable),
-        };
+        let bytes = whole(Bytes::from_request(request, shared).await)?;
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
@@ -240,26 +257,45 @@ fn event(name: &str, rooms: Vec<RoomName>, payload: Payload, now: Timestamp) -> 
     })
 }
 
-/// Tells events, and answers.
-async fn tell(shared: &Shared, events: Vec<Arc<Event>>, changes: Vec<StateChange>) -> Answer {
+/// Tells a caller's events, and answers.
+async fn tell(shared: &Shared, by: &Caller, events: Vec<Arc<Event>>, changes: Vec<StateChange>) -> Answer {
+    Ok(accepted(told(shared, by, events, changes).await?))
+}
+
+/// Tells a caller's events; what is to be answered.
+async fn told(
+    shared: &Shared,
+    by: &Caller,
+    events: Vec<Arc<Event>>,
+    changes: Vec<StateChange>,
+) -> Result<Told, TellError> {
+    let event_id = events.first().map(|event| event.id);
     if events.is_empty() && changes.is_empty() {
-        return Ok(accepted(Told {
-            event_id: None,
+        // Nor is there anything that could happen twice.
+        return Ok(Told {
+            event_id,
             is_delivered: false,
-        }));
+            is_replayed: false,
+        });
     }
-    let append = Append {
-        events,
-        changes,
-        once: None,
-    };
-    Ok(accepted(shared.tell(append).await?))
+    let once = by.key.clone().map(|key| key.once(event_id, shared.clock.now()));
+    let append = Append { events, changes, once };
+    shared.tell(append).await
 }
 
 fn accepted(told: Told) -> Response {
-    let Told { event_id, is_delivered } = told;
+    let Told {
+        event_id,
+        is_delivered,
+        is_replayed,
+    } = told;
     let answer = json!({"event_id": event_id, "delivered": is_delivered});
-    (StatusCode::ACCEPTED, Json(answer)).into_response()
+    let mut response = (StatusCode::ACCEPTED, Json(answer)).into_response();
+    if is_replayed {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(once::REPLAYED, replayed);
+    }
+    response
 }
 
 /// A list that must hold ids.

@@ -29,6 +29,22 @@ pub(super) struct OfTenant {
     tenant: String,
 }
 
+/// What a request may say that shall have its effect once.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct Once {
+    /// For 24 hours the same key and body on the same path get the same answer, with `Idempotency-Replayed: true`, and nothing
+    /// is told again; with anything else the key is refused. Keys of other tenants and routes are others.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "4711"
+    )]
+    key: Option<String>,
+}
+
 /// Whose unread messages a backend asks for.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -78,7 +94,7 @@ pub(super) enum TellProblems {
     /// The body is too large
     #[response(status = 413)]
     TooLarge(Problem),
-    /// A field is missing or makes no sense
+    /// A field is missing or makes no sense, or an `Idempotency-Key` that was used with another body
     #[response(status = 422)]
     Invalid(Problem),
     /// Nothing more can be promised now

@@ -168,6 +168,11 @@ async fn every_route_takes_answers_and_refuses_as_it_is_documented() {
                 .any(|one| one["name"] == "x-tenant-id" && one["required"] == true),
             "{place}: the tenant is not documented"
         );
+        assert_eq!(
+            parameters.iter().any(|one| one["name"] == "Idempotency-Key"),
+            method != "get",
+            "{place}: what is told can be told once, and what is asked as often as one likes"
+        );
     }
     page.vanish();
 }

@@ -3,6 +3,7 @@
 mod clients;
 mod documentation;
 mod handshake;
+mod once;
 mod presence;
 mod recovery;
 mod rest;
