@@ -50,8 +50,8 @@ pub(super) enum TellError {
 pub(super) struct Key {
     /// Whose it is, and for what.
     pub(super) scope: String,
-    /// The key as it was sent.
-    pub(super) key: String,
+    /// As it was sent.
+    pub(super) text: String,
     /// SHA-256 of what was asked.
     pub(super) fingerprint: [u8; 32],
 }
@@ -67,7 +67,7 @@ impl Key {
     pub(super) fn once(self, event_id: Option<EventId>, at: Timestamp) -> Once {
         let Self {
             scope,
-            key,
+            text: key,
             fingerprint,
         } = self;
         Once {
@@ -127,7 +127,7 @@ impl Outlet {
 
     /// What was told before under this key, here or on any node; `None`: nothing that is known.
     pub(super) async fn told_before(&self, key: &Key, store: &dyn Store) -> Result<Option<Told>, TellError> {
-        let kept = match store.outcome_of(&key.scope, &key.key).await {
+        let kept = match store.outcome_of(&key.scope, &key.text).await {
             Ok(kept) => kept,
             Err(error) => {
                 // Those that wait are known, and the store looks once more at what waits behind them.
@@ -144,7 +144,7 @@ impl Outlet {
     fn waiting_under(&self, key: &Key) -> Option<Result<Told, TellError>> {
         let waiting = self.lock();
         let mut onces = waiting.iter().filter_map(|append| append.once.as_ref());
-        let once = onces.find(|once| once.scope == key.scope && once.key == key.key)?;
+        let once = onces.find(|once| once.scope == key.scope && once.key == key.text)?;
         Some(key.replay(once.fingerprint, &once.outcome, false))
     }
 

@@ -31,6 +31,8 @@ use crate::ports::{Guest, Hello, Line, Party, StoreError};
 const SETTLING: Duration = Duration::from_millis(500);
 /// Events of one guest that may wait for their turn. Beyond that they are dropped.
 const MAX_WAITING: usize = 256;
+/// Places beside those for urgent ones alone: that somebody stopped is never dropped for what else was said.
+const FOR_URGENT: usize = 256;
 
 /// Whose client it is.
 pub(super) enum Who {
@@ -104,7 +106,7 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
     let Some(contract) = member.hub.contract.clone() else {
         return;
     };
-    let (inbox, heard) = mpsc::channel::<(&'static str, Value)>(MAX_WAITING);
+    let (inbox, heard) = mpsc::channel::<(&'static str, Value)>(MAX_WAITING + FOR_URGENT);
     for event in contract.events() {
         let (member, contract, inbox) = (Arc::downgrade(member), Arc::clone(&contract), inbox.clone());
         socket.on(*event, move |TryData(payload): TryData<Value>| {
@@ -112,7 +114,8 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
             let payload = payload.unwrap_or_default();
             // Counted in any case, and heard in any case where it is urgent.
             let is_within = member.upgrade().is_some_and(|member| is_admitted(&member));
-            let is_heard = is_within || contract.is_urgent(event, &payload);
+            let has_place = is_within && inbox.capacity() > FOR_URGENT;
+            let is_heard = contract.is_urgent(event, &payload) || has_place;
             if !(is_heard && inbox.try_send((event, payload)).is_ok()) {
                 contract.dropped();
             }

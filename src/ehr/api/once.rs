@@ -31,7 +31,7 @@ pub(super) async fn once(State(shared): State<Arc<Shared>>, request: Request, ne
     }
     match look_up(&shared, request).await {
         Ok(Found::Before(told)) => accepted(told),
-        Ok(Found::Nothing(request)) => next.run(request).await,
+        Ok(Found::Nothing(request)) => next.run(*request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -39,7 +39,7 @@ pub(super) async fn once(State(shared): State<Arc<Shared>>, request: Request, ne
 enum Found {
     Before(Told),
     /// The request, as it can be read again.
-    Nothing(Request),
+    Nothing(Box<Request>),
 }
 
 async fn look_up(shared: &Arc<Shared>, request: Request) -> Result<Found, Refusal> {
@@ -49,14 +49,14 @@ async fn look_up(shared: &Arc<Shared>, request: Request) -> Result<Found, Refusa
     let body = whole(Bytes::from_request(Request::from_parts(parts.clone(), body), shared).await)?;
     let key = Key {
         scope: scope(&caller, &parts),
-        key,
+        text: key,
         fingerprint: fingerprint(&parts, &body),
     };
     if let Some(told) = shared.outlet.told_before(&key, &*shared.store).await? {
         return Ok(Found::Before(told));
     }
     parts.extensions.insert(key);
-    Ok(Found::Nothing(Request::from_parts(parts, body.into())))
+    Ok(Found::Nothing(Box::new(Request::from_parts(parts, body.into()))))
 }
 
 /// Whose key it is. It ends with a route that only contract B has, so none of contract A's is the same.
