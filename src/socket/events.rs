@@ -59,7 +59,7 @@ pub(super) enum Denial {
 
 impl Denial {
     /// The longest room name that is sent back. The longest valid one is shorter.
-    const MAX_ECHO: usize = 256;
+    pub(super) const MAX_ECHO: usize = 256;
 
     pub(super) fn about(self, room: Option<&str>) -> Refusal<'_> {
         let (message, code) = match self {

@@ -75,7 +75,7 @@ pub(super) fn tick(hub: &Hub, io: &SocketIo, now: Timestamp) {
                     let socket = io.of("/").and_then(|root| root.get_socket(member.sid));
                     if socket
                         .filter(|_| is_ours)
-                        .is_some_and(|socket| socket.emit(TOKEN_EXPIRED, &told).is_err())
+                        .is_some_and(|socket| !member.say(&socket, TOKEN_EXPIRED, &told))
                     {
                         tracing::debug!(conn.id = conn, "a socket could not be told that its token has expired");
                     }

@@ -2,9 +2,11 @@
 //!
 //! Every request is answered, by an event and, where the client passed a callback, by that too. One socket's requests are
 //! answered one after the other in the order in which they came: the library calls a handler at once but runs what it
-//! returns as a task, so a request takes its place in the socket's queue during the call, and its task then answers
-//! whichever request is first.
+//! returns as a task of its own, so a request takes its place in the socket's queue during the call, and one task answers
+//! all that is there. Clients ask for a hundred rooms at once after they have connected, thousands of them when a network is
+//! back: a request that waits is a few words long.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +33,20 @@ enum Wish {
 }
 
 /// A client's request, in the queue.
-pub(super) struct Request {
+struct Request {
     wish: Wish,
-    payload: Option<Value>,
+    /// `None`: it names none, or one that is longer than any.
+    room: Option<String>,
     socket: SocketRef,
     ack: AckSender,
+}
+
+/// A socket's requests, in the order in which they came.
+#[derive(Default)]
+pub(super) struct Requests {
+    waiting: VecDeque<Request>,
+    /// Whether a task answers them.
+    are_answered: bool,
 }
 
 /// Has the socket answer. To be called before CONNECT is answered: a fast client's first event comes right behind it.
@@ -45,15 +56,16 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
         socket.on(
             name,
             move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
-                take(
-                    member.clone(),
-                    Request {
-                        wish,
-                        payload: payload.ok(),
-                        socket,
-                        ack,
-                    },
-                )
+                let room = payload.as_ref().ok().and_then(room_in);
+                let room = room.filter(|room| room.len() <= Denial::MAX_ECHO).map(str::to_owned);
+                let request = Request {
+                    wish,
+                    room,
+                    socket,
+                    ack,
+                };
+                take(&member, request);
+                std::future::ready(())
             },
         );
     }
@@ -61,7 +73,7 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
     socket.on_fallback(move |socket: SocketRef, ack: AckSender| {
         // Events that nobody knows are not answered, but they count.
         if !is_admitted(&member) {
-            refuse(&socket, ack, Denial::RateLimited, None);
+            refuse(&member, &socket, ack, Denial::RateLimited, None);
         }
         std::future::ready(())
     });
@@ -83,62 +95,54 @@ pub(super) fn is_admitted(member: &Member) -> bool {
     }
 }
 
-/// Gives a request its place, and answers the first one in the queue when it is this task's turn.
-fn take(member: Arc<Member>, request: Request) -> impl Future<Output = ()> + Send + 'static {
-    let refused = if is_admitted(&member) {
-        let mut requests = lock(&member.requests);
-        if requests.len() < MAX_WAITING {
-            requests.push_back(request);
-            None
-        } else {
-            Some(request)
-        }
-    } else {
-        Some(request)
-    };
-    let waits = refused.is_none();
-    if let Some(Request {
-        payload, socket, ack, ..
-    }) = refused
-    {
-        refuse(&socket, ack, Denial::RateLimited, payload.as_ref().and_then(room_in));
+/// Gives a request its place, and sees to it that somebody answers.
+fn take(member: &Arc<Member>, request: Request) {
+    let is_admitted = is_admitted(member);
+    let mut requests = lock(&member.requests);
+    if !is_admitted || requests.waiting.len() >= MAX_WAITING {
+        drop(requests);
+        let Request { room, socket, ack, .. } = request;
+        return refuse(member, &socket, ack, Denial::RateLimited, room.as_deref());
     }
-    async move {
-        if waits {
-            answer_next(&member).await;
-        }
+    requests.waiting.push_back(request);
+    if !std::mem::replace(&mut requests.are_answered, true) {
+        tokio::spawn(answer_all(Arc::clone(member)));
     }
 }
 
-async fn answer_next(member: &Member) {
+/// Answers one request after the other until there is none.
+async fn answer_all(member: Arc<Member>) {
     let _turn = match tokio::time::timeout(START_PATIENCE, member.turn.lock()).await {
         Ok(turn) => turn,
         Err(_) if member.is_before_start() => {
             // CONNECT could not be sent. Requests hold the socket, which holds this member: let go.
-            drop(std::mem::take(&mut *lock(&member.requests)));
-            return;
+            return member.forget_requests();
         }
         Err(_) => member.turn.lock().await,
     };
-    let first = {
-        let mut requests = lock(&member.requests);
-        let first = requests.pop_front();
-        if requests.is_empty() {
-            // Most sockets ask for a few rooms and are silent for the rest of the day.
-            requests.shrink_to_fit();
-        }
-        first
-    };
-    let Some(Request {
+    while let Some(request) = next(&member) {
+        answer(&member, request).await;
+    }
+}
+
+fn next(member: &Member) -> Option<Request> {
+    let mut requests = lock(&member.requests);
+    let next = requests.waiting.pop_front();
+    if next.is_none() {
+        // Most sockets ask for a few rooms and are silent for the rest of the day.
+        *requests = Requests::default();
+    }
+    next
+}
+
+async fn answer(member: &Member, request: Request) {
+    let Request {
         wish,
-        payload,
+        room,
         socket,
         ack,
-    }) = first
-    else {
-        return;
-    };
-    let room = payload.as_ref().and_then(room_in);
+    } = request;
+    let room = room.as_deref();
     let done = match wish {
         Wish::Join => join(member, &socket, room).await,
         Wish::Leave => leave(member, room).await,
@@ -149,18 +153,14 @@ async fn answer_next(member: &Member) {
                 Wish::Join => (events::ROOM_JOINED, "joined"),
                 Wish::Leave => (events::ROOM_LEFT, "left"),
             };
-            reply(
-                &socket,
-                ack,
-                event,
-                &Membership {
-                    room: room.as_str(),
-                    status,
-                    timestamp: member.hub.clock.now(),
-                },
-            );
+            let membership = Membership {
+                room: room.as_str(),
+                status,
+                timestamp: member.hub.clock.now(),
+            };
+            reply(member, &socket, ack, event, &membership);
         }
-        Err(Stopped::Denied(denial)) => refuse(&socket, ack, denial, room),
+        Err(Stopped::Denied(denial)) => refuse(member, &socket, ack, denial, room),
         Err(Stopped::Gone) => {}
     }
 }
@@ -234,14 +234,14 @@ async fn leave(member: &Member, room: Option<&str>) -> Result<RoomName, Stopped>
     Ok(name)
 }
 
-fn refuse(socket: &SocketRef, ack: AckSender, denial: Denial, room: Option<&str>) {
-    reply(socket, ack, events::ERROR, &denial.about(room));
+fn refuse(member: &Member, socket: &SocketRef, ack: AckSender, denial: Denial, room: Option<&str>) {
+    reply(member, socket, ack, events::ERROR, &denial.about(room));
 }
 
 /// Tells the socket, and calls its callback if it passed one.
-fn reply<T: Serialize>(socket: &SocketRef, ack: AckSender, event: &str, answer: &T) {
+fn reply<T: Serialize>(member: &Member, socket: &SocketRef, ack: AckSender, event: &str, answer: &T) {
     // A socket that is gone needs no answer.
-    if socket.emit(event, answer).is_ok() {
+    if member.say(socket, event, answer) {
         drop(ack.send(answer));
     }
 }

@@ -3,20 +3,22 @@
 //! Everything that changes its rooms does so here and under one lock, so that a join that comes after the disconnect finds
 //! the door closed instead of leaving a dead socket in a room.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::guests::Who;
-use super::handlers::Request;
+use super::handlers::Requests;
 use super::hub::Hub;
 use super::lock;
 use super::recovery::Committed;
@@ -61,9 +63,8 @@ pub(super) struct Member {
     /// SHA-256 of who it is: who may take its session up again.
     pub(super) owner: [u8; 32],
     state: Mutex<State>,
-    /// Its requests, in the order in which they came.
-    pub(super) requests: Mutex<VecDeque<Request>>,
-    /// Held by whoever answers a request. The connect handler holds it first.
+    pub(super) requests: Mutex<Requests>,
+    /// Held by whoever answers its requests. The connect handler holds it first.
     pub(super) turn: Arc<AsyncMutex<()>>,
     before_start: Mutex<Option<OwnedMutexGuard<()>>>,
     limiter: DefaultDirectRateLimiter,
@@ -187,9 +188,9 @@ impl Member {
         }
         state.is_catching_up = true;
         for (room, at) in rooms {
-            let tally = self.hub.rooms.enter(room);
+            let (room, tally) = self.hub.rooms.enter(room);
             state.rooms.insert(
-                room.clone(),
+                room,
                 Joined {
                     at: *at,
                     tally,
@@ -275,7 +276,7 @@ impl Member {
         if state.is_over || state.rooms.contains_key(room) {
             return Committed::nothing();
         }
-        let tally = self.hub.rooms.enter(room);
+        let (room, tally) = self.hub.rooms.enter(room);
         let live_since = (!state.is_catching_up).then(|| self.go_live_in(&tally));
         state.rooms.insert(
             room.clone(),
@@ -346,6 +347,16 @@ impl Member {
             }
             Sent::ByLibrary => socket.emit(told.name, told).is_ok(),
         }
+    }
+
+    /// Tells it an event that is for it alone. Whether it is still there.
+    pub(super) fn say(&self, socket: &SocketRef, event: &str, argument: &impl Serialize) -> bool {
+        let Ok(argument) = to_raw_value(argument) else {
+            return false;
+        };
+        let told = Told::new(event, [&*argument], None);
+        self.note_sent(told.frame.len() as u64);
+        self.tell(socket, &told)
     }
 
     /// Counts an event that it was sent beside those of its rooms.
@@ -457,7 +468,11 @@ impl Member {
             party.departed();
         }
         self.take_requests();
-        // They hold the socket, which holds their handler, which holds this.
+        self.forget_requests();
+    }
+
+    /// Lets go of requests that nobody will answer: they hold the socket, which holds their handler, which holds this.
+    pub(super) fn forget_requests(&self) {
         drop(std::mem::take(&mut *lock(&self.requests)));
     }
 }

@@ -268,9 +268,9 @@ async fn welcome(socket: SocketRef) {
         sid: member.sid.as_str(),
         timestamp,
     };
-    let mut told = socket.emit(CONNECTION_RESPONSE, &connected).is_ok();
+    let mut told = member.say(&socket, CONNECTION_RESPONSE, &connected);
     if let Some(Gap { since }) = gap {
-        told &= socket.emit(RECOVERY_GAP, &RecoveryGap { since, timestamp }).is_ok();
+        told &= member.say(&socket, RECOVERY_GAP, &RecoveryGap { since, timestamp });
     }
     if !told {
         tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was welcomed");

@@ -105,13 +105,20 @@ impl Rooms {
         }
     }
 
-    /// Counts one member more.
-    pub(super) fn enter(&self, room: &RoomName) -> Arc<Tally> {
+    /// Counts one member more. The name that is answered is the same text for all members.
+    pub(super) fn enter(&self, room: &RoomName) -> (RoomName, Arc<Tally>) {
         let mut tallies = lock(&self.tallies);
-        let tally = Arc::clone(tallies.entry(room.clone()).or_default());
+        let known = tallies
+            .get_key_value(room)
+            .map(|(name, tally)| (name.clone(), Arc::clone(tally)));
+        let (name, tally) = known.unwrap_or_else(|| {
+            let (name, tally) = (room.clone(), Arc::default());
+            tallies.insert(name.clone(), Arc::clone(&tally));
+            self.metrics.rooms.set(i64::try_from(tallies.len()).unwrap_or(i64::MAX));
+            (name, tally)
+        });
         tally.members.fetch_add(1, Ordering::AcqRel);
-        self.metrics.rooms.set(i64::try_from(tallies.len()).unwrap_or(i64::MAX));
-        tally
+        (name, tally)
     }
 
     /// Counts one member less, and tells it nothing any more.
@@ -158,8 +165,8 @@ mod tests {
     fn a_room_is_there_as_long_as_it_has_members() {
         let rooms = Rooms::new(Metrics::new());
         let ward = RoomName::from("hospital_h1");
-        let first = rooms.enter(&ward);
-        let second = rooms.enter(&ward);
+        let (_, first) = rooms.enter(&ward);
+        let (_, second) = rooms.enter(&ward);
         second.go_live(Form::Plain, 2, conn());
         assert_eq!(rooms.members(), BTreeMap::from([("hospital_h1".to_owned(), 2)]));
 
@@ -174,7 +181,7 @@ mod tests {
     fn members_that_catch_up_are_told_nothing_yet() {
         let rooms = Rooms::new(Metrics::new());
         let ward = RoomName::from("triage_queue");
-        let tally = rooms.enter(&ward);
+        let (_, tally) = rooms.enter(&ward);
         let told = |form| {
             tally
                 .listeners(form)
