@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
 
 use super::events::{self, Denial, Membership};
 use super::guests::Who;
@@ -30,6 +30,16 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 enum Wish {
     Join,
     Leave,
+}
+
+impl Wish {
+    fn by_name(event: &str) -> Option<Self> {
+        match event {
+            "join_room" => Some(Self::Join),
+            "leave_room" => Some(Self::Leave),
+            _ => None,
+        }
+    }
 }
 
 /// A client's request, in the queue.
@@ -50,12 +60,13 @@ pub(super) struct Requests {
 }
 
 /// Has the socket answer. To be called before CONNECT is answered: a fast client's first event comes right behind it.
+///
+/// One handler takes all events, known or not: thousands of sockets keep what they were given here.
 pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
-    for (name, wish) in [("join_room", Wish::Join), ("leave_room", Wish::Leave)] {
-        let member = Arc::clone(member);
-        socket.on(
-            name,
-            move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
+    let member = Arc::clone(member);
+    socket.on_fallback(
+        move |socket: SocketRef, Event(event): Event, TryData(payload): TryData<Value>, ack: AckSender| {
+            if let Some(wish) = Wish::by_name(&event) {
                 let room = payload.as_ref().ok().and_then(room_in);
                 let room = room.filter(|room| room.len() <= Denial::MAX_ECHO).map(str::to_owned);
                 let request = Request {
@@ -65,18 +76,13 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>) {
                     ack,
                 };
                 take(&member, request);
-                std::future::ready(())
-            },
-        );
-    }
-    let member = Arc::clone(member);
-    socket.on_fallback(move |socket: SocketRef, ack: AckSender| {
-        // Events that nobody knows are not answered, but they count.
-        if !is_admitted(&member) {
-            refuse(&member, &socket, ack, Denial::RateLimited, None);
-        }
-        std::future::ready(())
-    });
+            } else if !is_admitted(&member) {
+                // Events that nobody knows are not answered, but they count.
+                refuse(&member, &socket, ack, Denial::RateLimited, None);
+            }
+            std::future::ready(())
+        },
+    );
 }
 
 pub(super) fn is_admitted(member: &Member) -> bool {

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 /// How deep a message may nest. Clients read it with recursive parsers, some of which end at 128.
 pub(super) const MAX_DEPTH: usize = 100;
 
@@ -48,7 +46,8 @@ impl Writer {
         if self.text.len() + text.len() > self.max_bytes {
             return Err(Unreadable::TooLarge);
         }
-        self.push(&Value::from(text).to_string())
+        // Serializing a text cannot fail.
+        self.push(&serde_json::to_string(text).unwrap_or_default())
     }
 
     pub(super) fn integer(&mut self, number: impl Into<i128>) -> Result<(), Unreadable> {
