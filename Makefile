@@ -123,16 +123,19 @@ soak: prepare clients
 	rm -f target/outage.md
 	WARDBELL_SOAK=1 $(LIMIT) 60m $(CARGO) test --locked --test it -- --ignored --nocapture --test-threads=2 outage::
 	@scripts/outage-table
-	$(LIMIT) 60m $(CARGO) bench --locked --bench fanout -- soak --minutes $(SOAK_MINUTES)
+	$(CARGO) bench --locked --no-run --bench fanout
+	$(LIMIT) $$(( $(SOAK_MINUTES) + 15 ))m $(CARGO) bench --locked --bench fanout -- soak --minutes $(SOAK_MINUTES)
 	$(MAKE) fuzz
 
 # ---- speed ----------------------------------------------------------------------------------------------------------
 
 # Needs a release build, and then half a minute. Not in `make test` for the build's sake.
-bench-check: prepare
+bench-check:
+	@command -v valgrind >/dev/null || { echo "bench-check needs valgrind" >&2; exit 1; }
 	$(CARGO) bench --locked --bench instructions
 
-bench-baseline: prepare
+bench-baseline:
+	@command -v valgrind >/dev/null || { echo "bench-baseline needs valgrind" >&2; exit 1; }
 	$(CARGO) bench --locked --bench instructions -- --record
 
 image:

@@ -26,7 +26,7 @@ use hot_paths::HotPath;
 use wardbell::ports;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// By how much a path may grow or shrink before somebody has to say so, in percent.
+/// By how much a path may grow before somebody has to say so, in percent.
 const BOUND: f64 = 5.0;
 /// Hash tables begin differently in every process: the least of a few counts.
 const TRIES: usize = 2;

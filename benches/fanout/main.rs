@@ -140,6 +140,9 @@ fn peer(name: &str) -> Peer {
 
 fn main() {
     let mut arguments = Arguments::read(std::env::args().skip(1));
+    if Peer::Wardbell.program().is_none() {
+        refuse("there is no wardbell to measure: WARDBELL_BIN names no file");
+    }
     let (_, missing): (Vec<Peer>, Vec<Peer>) = arguments.peers.iter().partition(|peer| peer.program().is_some());
     for peer in &missing {
         eprintln!("{}: not installed; `make peers` installs it", peer.name());

@@ -309,7 +309,7 @@ impl Member {
 
     fn alerted(&mut self, packet: &[u8], now: Nanos, tally: &mut Tally) {
         if !self.is_counted {
-            return;
+            return tally.overheard(&self.seats, number_of(packet));
         }
         if let Some(session) = &mut self.session
             && let Some(offset) = last_text(packet)

@@ -257,6 +257,15 @@ impl Tally {
         }
     }
 
+    /// A client that does not count got an alert: of one of its rooms, it must be.
+    pub(crate) fn overheard(&mut self, seats: &[Seat], post: Option<u32>) {
+        let room = post
+            .and_then(|post| self.posts.get(post as usize))
+            .map(|post| post.room);
+        let is_theirs = seats.iter().any(|seat| Some(seat.room) == room);
+        self.faults.misrouted += u64::from(!is_theirs);
+    }
+
     /// What these seats lack of what was answered 2xx, as `(number among all, when it was scheduled)`: the first of it.
     pub(crate) fn lacked_by(&self, seats: &[Seat]) -> Option<(usize, Nanos)> {
         self.posts.iter().enumerate().find_map(|(index, post)| {

@@ -17,8 +17,8 @@ pub(super) const OPERATING: &str = "operating";
         title = "wardbell",
         description = "The alert server for hospitals. What is POSTed here is stored, then told to the browsers in the rooms \
                        concerned, over Socket.IO.\n\n\
-                       A 2xx means that it is durable. A 503 means that nothing was promised: send it again, best with an \
-                       `Idempotency-Key`.",
+                       A 2xx means that it is durable, unless it says itself that it is not delivered yet. A 503 means that \
+                       nothing was promised: send it again, best with an `Idempotency-Key`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(

@@ -25,6 +25,20 @@ fn command(password: &str) -> Vec<String> {
         .collect()
 }
 
+/// Empties a Redis of what wardbell has there, as the README says it.
+fn empty(url: &str) {
+    let readme = include_str!("../../README.md");
+    let line = readme
+        .lines()
+        .find(|line| line.starts_with("redis-cli ") && line.contains("--scan"));
+    let line = line.expect("the README names the command");
+    let status = std::process::Command::new("bash")
+        .args(["-o", "pipefail", "-c", line])
+        .env("REDIS_URL", url)
+        .status();
+    assert!(status.expect("bash is there").success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_do_everything_as_the_user_that_the_readme_describes() {
     let redis = Arc::new(Redis::start());
@@ -32,7 +46,7 @@ async fn nodes_do_everything_as_the_user_that_the_readme_describes() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     assert_eq!(redis.ask(&words), "OK");
     let setup = Setup::new()
-        .set("REDIS_URL", &format!("redis://wardbell@{}", redis.addr()))
+        .set("REDIS_URL", &format!("redis://wardbell@{}/1", redis.addr()))
         .set("REDIS_PASSWORD", "sesame")
         .set("WARDBELL__BRIDGES__ENABLED", "true")
         .set("JWT_SECRET", "another secret, of the clinic's EHR alone");
@@ -58,7 +72,7 @@ async fn nodes_do_everything_as_the_user_that_the_readme_describes() {
     redis.ask(&["PUBLISH", "flask-socketio", &message.to_string()]);
     client.expect("patient_alert").await;
     eventually("the session is copied", async || {
-        let keys = redis.ask(&["--scan", "--pattern", "wardbell:session:*"]);
+        let keys = redis.ask(&["-n", "1", "--scan", "--pattern", "wardbell:session:*"]);
         (!keys.is_empty()).then_some(())
     })
     .await;
@@ -69,6 +83,9 @@ async fn nodes_do_everything_as_the_user_that_the_readme_describes() {
     .await;
     // Taking shares and subscriptions away is allowed as well.
     cluster.stop(1).await;
+    cluster.stop(0).await;
+    empty(&format!("redis://wardbell:sesame@{}/1", redis.addr()));
+    assert_eq!(redis.ask(&["-n", "1", "DBSIZE"]), "0");
 
     assert_eq!(redis.ask(&["ACL", "LOG"]), "", "nothing was denied");
 }

@@ -78,7 +78,7 @@ export function StatusView({ service }: ViewProps) {
       {sockets?.["partial"] === true && <p className="text-warning">{words.status.partial}</p>}
       <div className="grid items-start gap-4 lg:grid-cols-2">
         <Card title={words.status.nodes}>
-          {nodes.length === 0 ? <Empty>{words.loading}</Empty> : <Counts of={words.status.node} count={words.status.connections} rows={nodes.map(({ node, connections }) => [node ?? words.status.unnamed, connections])} />}
+          {nodes.length === 0 ? <Empty>{sockets === undefined && problem === undefined ? words.loading : "–"}</Empty> : <Counts of={words.status.node} count={words.status.connections} rows={nodes.map(({ node, connections }) => [node ?? words.status.unnamed, connections])} />}
         </Card>
         <Card title={words.status.members}>
           {members.length === 0 ? <Empty>{words.status.nobody}</Empty> : <Counts of={words.status.room} count={words.status.count} rows={members.sort(([, one], [, other]) => other - one).slice(0, MAX_ROOMS)} />}
@@ -165,7 +165,7 @@ function useWatched(service: SocketService): Watched {
         readings: metrics.status === "fulfilled" ? [...before.readings, figuresOf(readMetrics(String(metrics.value.body)), Date.now())].slice(-MAX_READINGS) : before.readings,
         ready: ready.status === "fulfilled" ? ready.value : before.ready,
         sockets: sockets.status === "fulfilled" ? asPayload(sockets.value.body) : before.sockets,
-        problem: ready.status === "rejected" ? problemOf(ready.reason) : undefined,
+        problem: problemIn(ready) ?? problemIn(sockets),
       }));
       timer = setTimeout(() => void ask(), EVERY_MS);
     };
@@ -176,6 +176,10 @@ function useWatched(service: SocketService): Watched {
     };
   }, [service]);
   return watched;
+}
+
+function problemIn(answer: PromiseSettledResult<unknown>): string | undefined {
+  return answer.status === "rejected" ? problemOf(answer.reason) : undefined;
 }
 
 /** `/ready`; its 503 is an answer, too. */
