@@ -1,10 +1,10 @@
 //! Clients that do not take what is sent to them.
 //!
 //! The queues, of the library and of websockets ([`outlet`](super::transport)), are practically endless, so that a fan-out
-//! never finds one full and drops an event in silence; the bound on what waits is kept here. Nobody outside of the library can
-//! see its queues, but what was sent to a socket's rooms since everything was last seen taken, less the bytes it took since,
-//! is what waits for it. Whoever lets too much wait, or takes nothing for longer than a heartbeat may take, is cut off on the
-//! transport level: it comes back, and recovers what it missed from the log.
+//! never finds one full and drops an event in silence; the bound on what waits is kept here. A websocket's is looked at. Nobody
+//! outside of the library can see its queues, but what was sent to a socket and its rooms since everything was last seen taken,
+//! less the bytes it took since, is what waits for it at most. Whoever lets too much wait, or has not caught up once for longer
+//! than a heartbeat may take, is cut off on the transport level: it comes back, and recovers what it missed from the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,15 @@ pub(super) const EVERY: Duration = Duration::from_millis(100);
 struct Waiting {
     events: u64,
     bytes: u64,
+}
+
+impl From<(usize, usize)> for Waiting {
+    fn from((frames, bytes): (usize, usize)) -> Self {
+        Self {
+            events: frames as u64,
+            bytes: bytes as u64,
+        }
+    }
 }
 
 /// A connection as it was when its queue was last known to be empty, or when it was first seen to be held up.
@@ -75,7 +84,8 @@ impl Backlog {
                 taken: conn.taken(),
                 sent,
             });
-            let waits = mark.waiting(conn.taken(), sent);
+            let waits = conn.waiting().map(Waiting::from);
+            let waits = waits.unwrap_or_else(|| mark.waiting(conn.taken(), sent));
             let is_too_much =
                 waits.events > hub.settings.slow_client_events || waits.bytes > hub.settings.slow_client_bytes;
             if is_too_much || now.duration_since(mark.since) > patience {

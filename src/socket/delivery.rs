@@ -11,21 +11,27 @@ use super::hub::Hub;
 use super::recovery::Offset;
 use super::rooms::{Form, Listeners, Tally};
 use super::told::Told;
-use super::transport::{Conn, Sent};
+use super::transport::{Conn, Sent, Staged};
 use crate::domain::{Event, Position, RoomName};
 use crate::ports::Positioned;
 
 /// Events that are delivered together at most. A socket that is told several of them is written to once.
 const TOGETHER: usize = 64;
+/// Frames that wait to be written, after which they are: neither the first of them nor whoever wants to join waits for more.
+const MAX_STAGED: usize = 16_384;
 /// Sockets that are written to before others get a turn: about half a millisecond.
-const TURN: usize = 128;
+pub(super) const TURN: usize = 128;
 
 /// Delivers until the bus ends.
 pub(super) async fn run(hub: &Hub, io: &SocketIo, first: Option<Positioned>, mut events: mpsc::Receiver<Positioned>) {
     let mut waiting: Vec<Positioned> = first.into_iter().collect();
     loop {
-        Delivery::new(hub, io).deliver(&mut waiting).await;
-        tokio::task::yield_now().await;
+        let mut together = waiting.drain(..);
+        while together.len() > 0 {
+            Delivery::new(hub, io).deliver(&mut together).await;
+            tokio::task::yield_now().await;
+        }
+        drop(together);
         // While these were delivered others came: the busier it is, the more go together.
         if events.recv_many(&mut waiting, TOGETHER).await == 0 {
             return;
@@ -36,8 +42,11 @@ pub(super) async fn run(hub: &Hub, io: &SocketIo, first: Option<Positioned>, mut
 struct Delivery<'a> {
     hub: &'a Hub,
     io: &'a SocketIo,
-    /// Connections with frames that wait to be written.
+    /// Whether there is one event only: it is written as it comes to each socket.
+    is_alone: bool,
+    /// Connections with frames that wait to be written, and how many frames.
     staged: Vec<Arc<Conn>>,
+    staged_frames: usize,
     /// Sockets that were told something since others had a turn.
     turn: usize,
 }
@@ -47,17 +56,22 @@ impl<'a> Delivery<'a> {
         Self {
             hub,
             io,
+            is_alone: false,
             staged: Vec::new(),
+            staged_frames: 0,
             turn: 0,
         }
     }
 
-    async fn deliver(&mut self, events: &mut Vec<Positioned>) {
+    /// Delivers these events, or the first of them.
+    async fn deliver(&mut self, events: &mut (impl ExactSizeIterator<Item = Positioned> + Send)) {
         let hub = self.hub;
         let _gate = hub.gate.lock().await;
-        let is_alone = events.len() == 1;
-        for event in events.drain(..) {
-            self.tell(event, is_alone).await;
+        self.is_alone = events.len() == 1;
+        while self.staged_frames < MAX_STAGED
+            && let Some(event) = events.next()
+        {
+            self.tell(event).await;
         }
         for conn in std::mem::take(&mut self.staged) {
             conn.flush();
@@ -65,7 +79,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    async fn tell(&mut self, positioned: Positioned, is_alone: bool) {
+    async fn tell(&mut self, positioned: Positioned) {
         // What was published twice, because the first time could not be noted, was delivered already.
         if !self.hub.recent.push(positioned.clone()) {
             return;
@@ -94,41 +108,50 @@ impl<'a> Delivery<'a> {
             let listeners = listeners(&rooms, form);
             if !listeners.is_empty() {
                 let told = Told::new(event.name.as_str(), [payload], offset);
-                sockets += listeners.len();
-                self.fan_out(&listeners, &told, is_alone).await;
+                sockets += self.fan_out(&listeners, &told).await;
             }
         }
         self.hub.metrics.deliveries.inc_by(sockets as u64);
         self.hub.receipts.delivered(&event, sockets);
     }
 
-    /// Tells each of them. One that is gone meanwhile is on its way out, and recovers if it returns.
-    async fn fan_out(&mut self, listeners: &[(u64, Arc<Conn>)], told: &Told<'_>, is_alone: bool) {
-        for (_, conn) in listeners {
-            let sent = if is_alone {
-                conn.push(&told.frame)
-            } else {
-                conn.stage(&told.frame)
-            };
-            match sent {
-                Sent::Staged => self.staged.push(Arc::clone(conn)),
-                Sent::Taken | Sent::Waiting | Sent::Gone => {}
-                Sent::ByLibrary => self.tell_by_library(conn, told),
-            }
+    /// Tells each of them, and answers how many were there. One that is gone meanwhile recovers if it returns.
+    async fn fan_out(&mut self, listeners: &[(u64, Arc<Conn>)], told: &Told<'_>) -> usize {
+        let mut sockets = 0;
+        for (member, conn) in listeners {
+            // It may have said goodbye since, and somebody else have come on the same connection.
+            let is_told = conn.carries(*member) && self.tell_one(*member, conn, told);
+            sockets += usize::from(is_told);
             self.take_turns().await;
         }
+        sockets
+    }
+
+    fn tell_one(&mut self, member: u64, conn: &Arc<Conn>, told: &Told<'_>) -> bool {
+        if self.is_alone {
+            return match conn.push(&told.frame) {
+                Sent::Taken | Sent::Waiting => true,
+                Sent::Library => self.tell_by_library(member, conn, told),
+                Sent::Gone => false,
+            };
+        }
+        match conn.stage(&told.frame) {
+            Staged::First => self.staged.push(Arc::clone(conn)),
+            Staged::Behind => {}
+            Staged::Library => return self.tell_by_library(member, conn, told),
+            Staged::Gone => return false,
+        }
+        self.staged_frames += 1;
+        true
     }
 
     /// Tells one that polls, or has just changed over.
-    fn tell_by_library(&self, conn: &Conn, told: &Told<'_>) {
-        let Some(member) = self.hub.members.on(conn.id) else {
-            return;
-        };
-        if let Some(socket) = self.io.get_socket(member.sid)
-            && !member.tell(&socket, told)
-        {
-            tracing::debug!(conn.id = conn.id, "a socket was gone before it was told");
-        }
+    fn tell_by_library(&self, member: u64, conn: &Conn, told: &Told<'_>) -> bool {
+        let member = self.hub.members.on(conn.id).filter(|there| there.number() == member);
+        member.is_some_and(|member| {
+            let socket = self.io.get_socket(member.sid);
+            socket.is_some_and(|socket| member.tell_of_room(&socket, told))
+        })
     }
 
     async fn take_turns(&mut self) {

@@ -208,7 +208,7 @@ impl Line for GuestLine {
 
     async fn leave(&self, room: &RoomName) {
         if let Some(member) = self.member.upgrade() {
-            member.leave(room).wait().await;
+            member.leave_between_events(room).await;
         }
     }
 
@@ -217,7 +217,6 @@ impl Line for GuestLine {
         let Ok(payload) = serde_json::from_str::<&RawValue>(payload.as_json()) else {
             return;
         };
-        member.note_sent((event.len() + payload.get().len()) as u64);
         if !member.tell(&self.socket, &Told::new(event, [payload], None)) {
             tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was told");
         }

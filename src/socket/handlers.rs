@@ -236,7 +236,7 @@ async fn join(member: &Member, socket: &SocketRef, room: Option<&str>) -> Result
 async fn leave(member: &Member, room: Option<&str>) -> Result<RoomName, Stopped> {
     let room: Room = room.and_then(|room| room.parse().ok()).ok_or(Denial::InvalidRoom)?;
     let name = RoomName::from(&room);
-    member.leave(&name).wait().await;
+    member.leave_between_events(&name).await;
     Ok(name)
 }
 

@@ -38,8 +38,8 @@ pub(super) struct Hub {
     pub(super) recent: Recent,
     pub(super) receipts: Receipts,
     pub(super) expiries: Expiries,
-    /// Held while an event is fanned out, and while a socket goes live in a room: so that it gets exactly the events after
-    /// the position that it goes live at.
+    /// Held while events are fanned out, and while a socket goes live in a room or leaves it: so that it gets exactly the
+    /// events after the position that it goes live at, and none after it was told that it has left.
     pub(super) gate: AsyncMutex<()>,
 }
 

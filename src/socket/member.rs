@@ -12,6 +12,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
+use socketioxide::TransportType;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -24,7 +25,7 @@ use super::lock;
 use super::recovery::Committed;
 use super::rooms::{Form, Tally};
 use super::told::Told;
-use super::transport::{Conn, FENCE, Sent};
+use super::transport::{ByLibrary, Conn, FENCE, Sent};
 use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::{Session, SessionChange};
 
@@ -161,8 +162,13 @@ impl Member {
             }),
             over: CancellationToken::new(),
         });
+        member.conn.carry_member(member.number);
         member.hub.members.add(&member);
         member
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Gives it a session that begins now.
@@ -317,8 +323,17 @@ impl Member {
         }
     }
 
+    /// Leaves a room once an event that is being delivered has come: what comes after this was told is of other rooms.
+    pub(super) async fn leave_between_events(&self, room: &RoomName) {
+        let left = {
+            let _gate = self.hub.gate.lock().await;
+            self.leave(room)
+        };
+        left.wait().await;
+    }
+
     /// Leaves a room; leaving one that it is not in is harmless.
-    pub(super) fn leave(&self, room: &RoomName) -> Committed {
+    fn leave(&self, room: &RoomName) -> Committed {
         let mut state = lock(&self.state);
         let Some(joined) = state.rooms.swap_remove(room) else {
             return Committed::nothing();
@@ -335,18 +350,20 @@ impl Member {
             .save(state.session.as_ref().map(|session| left(session.pid.clone())))
     }
 
-    /// Tells it an event, behind those that it was told before. Whether it is still there.
+    /// Tells it an event that happened in a room, behind those that it was told before. Whether it is still there.
+    pub(super) fn tell_of_room(&self, socket: &SocketRef, told: &Told<'_>) -> bool {
+        let by_library = Library {
+            socket,
+            told,
+            conn: &self.conn,
+        };
+        self.conn.carries(self.number) && self.conn.tell(&told.frame, &by_library) != Sent::Gone
+    }
+
+    /// Tells it an event beside those of its rooms. Whether it is still there.
     pub(super) fn tell(&self, socket: &SocketRef, told: &Told<'_>) -> bool {
-        match self.conn.push(&told.frame) {
-            Sent::Taken | Sent::Waiting | Sent::Staged => true,
-            Sent::Gone => false,
-            // It has changed over to a websocket: what the library has queued for it goes first.
-            Sent::ByLibrary if self.conn.begin_fence() => {
-                let is_fenced = socket.emit(&FENCE.name, &Told::new(&FENCE.name, [], None)).is_ok();
-                is_fenced && self.conn.push(&told.frame) != Sent::Gone
-            }
-            Sent::ByLibrary => socket.emit(told.name, told).is_ok(),
-        }
+        self.note_sent(told.frame.len() as u64);
+        self.tell_of_room(socket, told)
     }
 
     /// Tells it an event that is for it alone. Whether it is still there.
@@ -354,13 +371,10 @@ impl Member {
         let Ok(argument) = to_raw_value(argument) else {
             return false;
         };
-        let told = Told::new(event, [&*argument], None);
-        self.note_sent(told.frame.len() as u64);
-        self.tell(socket, &told)
+        self.tell(socket, &Told::new(event, [&*argument], None))
     }
 
-    /// Counts an event that it was sent beside those of its rooms.
-    pub(super) fn note_sent(&self, bytes: u64) {
+    fn note_sent(&self, bytes: u64) {
         let mut state = lock(&self.state);
         state.sent_before = (state.sent_before.0 + 1, state.sent_before.1 + bytes);
     }
@@ -397,7 +411,10 @@ impl Member {
 
     /// Writes its session anew, in the order of its other changes.
     pub(super) fn rewrite_session(&self, now: Timestamp) -> Committed {
-        let session = self.session(now).map(|(session, _)| session);
+        let state = lock(&self.state);
+        let open = state.session.as_ref().filter(|_| !state.is_over);
+        let session = open.map(|open| self.session_of(open, &state, now));
+        // Handed over under the lock, as every change is: a room that it joins now must not be written before this.
         self.hub.sessions.save(session.map(SessionChange::Open))
     }
 
@@ -437,6 +454,7 @@ impl Member {
         }
         state.is_over = true;
         self.over.cancel();
+        self.conn.part_with(self.number, ending == Ending::Goodbye);
         let copies = &self.hub.sessions.copies;
         if let Some(open) = state.session.as_ref().filter(|_| copies.are_kept()) {
             match ending {
@@ -474,6 +492,28 @@ impl Member {
     /// Lets go of requests that nobody will answer: they hold the socket, which holds their handler, which holds this.
     pub(super) fn forget_requests(&self) {
         drop(std::mem::take(&mut *lock(&self.requests)));
+    }
+}
+
+/// The library's way to a socket, for one event.
+struct Library<'a> {
+    socket: &'a SocketRef,
+    told: &'a Told<'a>,
+    conn: &'a Conn,
+}
+
+impl ByLibrary for Library<'_> {
+    fn send_event(&self) -> bool {
+        self.socket.emit(self.told.name, self.told).is_ok()
+    }
+
+    fn send_fence(&self) -> bool {
+        self.socket.emit(&FENCE.name, &Told::new(&FENCE.name, [], None)).is_ok()
+    }
+
+    fn has_changed_over(&self) -> bool {
+        // The connection knows when the client has said so, the library when it has heard it: a poll may get the rest until then.
+        self.conn.is_websocket() && self.socket.transport_type() == TransportType::Websocket
     }
 }
 

@@ -12,6 +12,7 @@ use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Sid;
 
+use super::delivery::TURN;
 use super::guests::Who;
 use super::hub::Hub;
 use super::rooms::Form;
@@ -19,9 +20,6 @@ use super::told::Told;
 use super::{Arrival, SocketServer};
 use crate::domain::RoomName;
 use crate::ports::{Published, Volatile};
-
-/// Sockets that are told before others get a turn.
-const AT_ONCE: usize = 256;
 
 /// The contract whose clients are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +81,7 @@ impl Volatile for Voice {
         };
         let left_out: HashSet<Sid> = self.sockets_in(except).into_keys().collect();
         let told = Told::new(event, arguments.iter().map(|argument| &**argument), None);
-        let bytes = arguments.iter().map(|argument| argument.get().len() as u64).sum();
-        for chunk in sockets.chunks(AT_ONCE) {
+        for chunk in sockets.chunks(TURN) {
             for socket in chunk.iter().filter(|socket| !left_out.contains(&socket.id)) {
                 let Some(Arrival { member, .. }) = socket.extensions.get::<Arrival>() else {
                     continue;
@@ -96,7 +93,6 @@ impl Volatile for Voice {
                     }
                     continue;
                 }
-                member.note_sent(bytes);
                 if !member.tell(socket, &told) {
                     tracing::debug!(conn.id = member.conn.id, "a socket was gone before it was told");
                 }

@@ -27,7 +27,15 @@ const MAX_WAITING: usize = 100_000;
 pub(in crate::socket) struct Copies {
     /// `None`: the store cannot go away while this node lives.
     kept: Option<Arc<dyn SessionCopies>>,
-    waiting: Mutex<HashMap<String, Waiting>>,
+    waiting: Mutex<Queue>,
+}
+
+/// What is to be copied, by session.
+#[derive(Default)]
+struct Queue {
+    waiting: HashMap<String, Waiting>,
+    /// What is being written: not written yet.
+    in_hand: HashMap<String, Waiting>,
 }
 
 /// What is to be copied of a session.
@@ -73,7 +81,7 @@ impl Copies {
         if self.kept.is_none() {
             return;
         }
-        let mut waiting = lock(&self.waiting);
+        let waiting = &mut lock(&self.waiting).waiting;
         if waiting.len() < MAX_WAITING || waiting.contains_key(pid) {
             waiting.insert(pid.to_owned(), what);
         }
@@ -93,7 +101,10 @@ impl Copies {
     /// The copy of a session, if there is one that can be read, and since when whoever wrote it held it. What waits here to be
     /// written counts as written.
     pub(super) async fn copy(&self, pid: &str) -> Option<(Session, Timestamp)> {
-        let waiting = lock(&self.waiting).get(pid).cloned();
+        let waiting = {
+            let queue = lock(&self.waiting);
+            queue.waiting.get(pid).or_else(|| queue.in_hand.get(pid)).cloned()
+        };
         let written = self.kept.as_ref()?.copy(pid).await.unwrap_or_else(|error| {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
@@ -119,7 +130,11 @@ impl Copies {
         };
         loop {
             tokio::time::sleep(COLLECTED).await;
-            while let Some(batch) = self.take() {
+            loop {
+                let batch = self.take();
+                if batch.is_empty() {
+                    break;
+                }
                 let now = hub.clock.now();
                 let copies: Vec<Copied> = batch
                     .iter()
@@ -130,23 +145,28 @@ impl Copies {
                         error = &error as &dyn std::error::Error,
                         "could not copy sessions; trying again"
                     );
-                    self.give_back(batch);
+                    self.give_back();
                     tokio::time::sleep(RETRY).await;
                 }
             }
         }
     }
 
-    fn take(&self) -> Option<Vec<(String, Waiting)>> {
-        let mut waiting = lock(&self.waiting);
-        let pids: Vec<String> = waiting.keys().take(MAX_BATCH).cloned().collect();
-        let batch: Vec<_> = pids.iter().filter_map(|pid| waiting.remove_entry(pid)).collect();
-        (!batch.is_empty()).then_some(batch)
+    /// Takes some in hand. What was in hand before is written.
+    fn take(&self) -> Vec<(String, Waiting)> {
+        let mut queue = lock(&self.waiting);
+        let pids: Vec<String> = queue.waiting.keys().take(MAX_BATCH).cloned().collect();
+        queue.in_hand = pids.iter().filter_map(|pid| queue.waiting.remove_entry(pid)).collect();
+        queue
+            .in_hand
+            .iter()
+            .map(|(pid, what)| (pid.clone(), what.clone()))
+            .collect()
     }
 
-    fn give_back(&self, batch: Vec<(String, Waiting)>) {
-        let mut waiting = lock(&self.waiting);
-        for (pid, before) in batch {
+    fn give_back(&self) {
+        let Queue { waiting, in_hand } = &mut *lock(&self.waiting);
+        for (pid, before) in in_hand.drain() {
             // What has come since is newer.
             waiting.entry(pid).or_insert(before);
         }

@@ -339,6 +339,19 @@ pub(super) fn owner(identity: &Identity) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Writes a session anew that nobody here holds: whoever held it has gone, perhaps to another node, which has copied it.
+async fn write_last_copy(hub: &Hub, pid: String) -> Committed {
+    let copy = hub.sessions.copies.copy(&pid).await;
+    if hub.sessions.holder(&pid).is_some() {
+        return Committed::nothing(); // taken up meanwhile: its holder knows better, the next time
+    }
+    let change = match copy {
+        Some((session, _)) => SessionChange::Open(session),
+        None => SessionChange::Forget { pid },
+    };
+    hub.sessions.save(Some(change))
+}
+
 /// Keeps the sessions of connected sockets fresh, and writes anew those that could not be kept.
 pub(super) struct Upkeep {
     next_refresh: Instant,
@@ -366,11 +379,7 @@ impl Upkeep {
         for (pid, holder) in hub.sessions.behind() {
             let written = match holder {
                 Some(member) => member.rewrite_session(hub.clock.now()),
-                None => match hub.sessions.copies.copy(&pid).await {
-                    // Whoever held it has gone, perhaps to another node, which has written this.
-                    Some((session, _)) => hub.sessions.save(Some(SessionChange::Open(session))),
-                    None => hub.sessions.save(Some(SessionChange::Forget { pid })),
-                },
+                None => write_last_copy(hub, pid).await,
             };
             if !written.wait().await {
                 break; // the store is still down

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::credentials::Credentials;
 use super::engine::Engine;
-use super::outlet::{Left, Outlet, Sent};
+use super::outlet::{ByLibrary, Left, Outlet, Sent, Staged};
 use super::session::{Node, SessionId};
 use crate::socket::lock;
 use crate::telemetry::{Metrics, TransportLabel};
@@ -54,6 +54,9 @@ impl Carrier {
     }
 }
 
+/// No member's number: they begin with one.
+const NOBODY: u64 = 0;
+
 /// One connection.
 pub(crate) struct Conn {
     pub(crate) id: u64,
@@ -66,6 +69,8 @@ pub(crate) struct Conn {
     sid: OnceLock<Sid>,
     pid: OnceLock<String>,
     has_connected: AtomicBool,
+    /// The number of the member that it carries.
+    member: AtomicU64,
     carrier: AtomicU8,
     /// Ended by us, or gone.
     is_over: AtomicBool,
@@ -125,6 +130,10 @@ impl Conn {
         Carrier::from_u8(self.carrier.load(Ordering::Acquire))
     }
 
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.carrier() == Carrier::Websocket
+    }
+
     pub(super) fn carry_by(&self, carrier: Carrier) {
         let before = Carrier::from_u8(self.carrier.swap(carrier as u8, Ordering::AcqRel));
         if let Some(registry) = self.registry.upgrade()
@@ -163,8 +172,9 @@ impl Conn {
         self.changed.notify_waiters();
     }
 
+    /// Whether it has not taken everything. The flag alone can be late: one task clears it while another has something wait.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.is_held_up.load(Ordering::Acquire)
+        self.is_held_up.load(Ordering::Acquire) || !self.outlet.is_empty()
     }
 
     pub(super) fn note_held_up(self: &Arc<Self>) {
@@ -177,7 +187,16 @@ impl Conn {
 
     /// Writes an event's frame, or has it wait behind those that do.
     pub(crate) fn push(self: &Arc<Self>, frame: &Bytes) -> Sent {
-        match self.outlet.push(frame) {
+        self.note(self.outlet.push(frame), frame)
+    }
+
+    /// The same where the event may be the library's, as [`Sent::Library`] said.
+    pub(crate) fn tell(self: &Arc<Self>, frame: &Bytes, library: &impl ByLibrary) -> Sent {
+        self.note(self.outlet.tell(frame, library), frame)
+    }
+
+    fn note(self: &Arc<Self>, sent: io::Result<Sent>, frame: &Bytes) -> Sent {
+        match sent {
             Ok(Sent::Taken) => {
                 self.note_taken(frame.len());
                 self.note_drained();
@@ -189,13 +208,42 @@ impl Conn {
                 Sent::Waiting
             }
             Ok(sent) => sent,
-            Err(_) => self.broken(),
+            Err(_) => {
+                self.broken();
+                Sent::Gone
+            }
         }
     }
 
     /// Has an event's frame wait for the next [`flush`](Self::flush).
-    pub(crate) fn stage(&self, frame: &Bytes) -> Sent {
+    pub(crate) fn stage(&self, frame: &Bytes) -> Staged {
         self.outlet.stage(frame)
+    }
+
+    /// Frames and bytes that wait for it; `None`: nobody can see them all.
+    pub(crate) fn waiting(&self) -> Option<(usize, usize)> {
+        self.outlet.waiting()
+    }
+
+    /// The member that it carries from now on, by its number. What it is told comes behind the CONNECT that will be written.
+    pub(crate) fn carry_member(&self, number: u64) {
+        self.outlet.rejoin();
+        self.member.store(number, Ordering::Release);
+    }
+
+    /// It carries this member no more, and what waits for it is nobody's, if it said goodbye.
+    pub(crate) fn part_with(&self, number: u64, said_goodbye: bool) {
+        let parts = self
+            .member
+            .compare_exchange(number, NOBODY, Ordering::AcqRel, Ordering::Acquire);
+        if parts.is_ok() && said_goodbye {
+            self.outlet.forget();
+        }
+    }
+
+    /// Whether it carries this member now.
+    pub(crate) fn carries(&self, number: u64) -> bool {
+        self.member.load(Ordering::Acquire) == number
     }
 
     /// Writes the frames that wait, as many as the peer takes; the others follow as it takes more.
@@ -215,9 +263,7 @@ impl Conn {
                     }
                 }
             }
-            Err(_) => {
-                self.broken();
-            }
+            Err(_) => self.broken(),
         }
     }
 
@@ -243,21 +289,15 @@ impl Conn {
             drained = self.outlet.drain(|bytes| self.note_taken(bytes)) => match drained {
                 Ok(true) => self.note_drained(),
                 Ok(false) => {}
-                Err(_) => { self.broken(); }
+                Err(_) => self.broken(),
             },
             () = self.over() => {}
         }
     }
 
     /// The peer is gone: the library will find out as well, and ends it.
-    fn broken(&self) -> Sent {
+    fn broken(&self) {
         self.cut();
-        Sent::Gone
-    }
-
-    /// Whether whoever asks has to hand the library a fence now.
-    pub(crate) fn begin_fence(&self) -> bool {
-        self.carrier() == Carrier::Websocket && self.outlet.begin_fence()
     }
 
     /// Waits until it has ended.
@@ -423,6 +463,7 @@ impl Registry {
             sid: OnceLock::new(),
             pid: OnceLock::new(),
             has_connected: AtomicBool::new(false),
+            member: AtomicU64::new(NOBODY),
             carrier: AtomicU8::new(carrier as u8),
             is_over: AtomicBool::new(false),
             reader: AtomicWaker::new(),

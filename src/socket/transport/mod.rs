@@ -42,7 +42,7 @@ use credentials::Credentials;
 pub(super) use engine::Engine;
 use engine::session_uri;
 use measure::Measure;
-pub(super) use outlet::{FENCE, Sent};
+pub(super) use outlet::{ByLibrary, FENCE, Sent, Staged};
 use websocket::WebsocketIo;
 
 use super::Settings;

@@ -1,4 +1,5 @@
-//! A websocket's bytes: rewritten until CONNECT went by (the open packet gets our session id, CONNECT its `pid`), watched for whether the peer takes them, and cut when it must end.
+//! A websocket's bytes: rewritten until CONNECT went by (the open packet gets our session id, CONNECT its `pid`), rid of
+//! fences, watched for whether the peer takes them, and cut when it must end.
 
 use std::io;
 use std::pin::Pin;
@@ -33,8 +34,8 @@ struct Change {
     /// What is let out instead of what the library wrote, and how much of it is written.
     out: Vec<u8>,
     written: usize,
-    /// The fence stood in it.
-    had_fence: bool,
+    /// Fences that stood in it.
+    fences: usize,
     /// Set while the session still polls and tries this websocket out.
     probing: Option<Probe>,
 }
@@ -104,8 +105,9 @@ impl WebsocketIo {
             self.conn.outlet.connected();
             may_flush = true;
         }
-        if std::mem::take(&mut change.had_fence) {
-            self.conn.outlet.fence_passed();
+        let fences = std::mem::take(&mut change.fences);
+        if fences > 0 {
+            self.conn.outlet.fences_passed(fences);
             may_flush = true;
         }
         if change.is_over() {
@@ -120,8 +122,8 @@ impl WebsocketIo {
     /// Lets out what the library wrote as it shall be; whether that is anything else than it is.
     fn rewrite(&mut self, bytes: &[u8]) -> bool {
         // The library writes whole frames: a fence never stands in two writes.
-        let unfenced = self.conn.outlet.without_fence(bytes);
-        let had_fence = unfenced.as_ref().is_some_and(|(_, had_fence)| *had_fence);
+        let unfenced = self.conn.outlet.without_fences(bytes);
+        let fences = unfenced.as_ref().map_or(0, |(_, fences)| *fences);
         if let Some(change) = &mut self.change
             && let Some(Rewriting { session_id, rewriter }) = &mut change.rewriting
         {
@@ -130,7 +132,7 @@ impl WebsocketIo {
                 let opened = session_id.take().and_then(|id| session::reopen_frame(bytes, &id));
                 let bytes = unfenced.as_ref().map_or(bytes, |(frames, _)| frames);
                 rewriter.push(opened.as_deref().unwrap_or(bytes), self.conn.pid(), &mut change.out);
-                change.had_fence = had_fence;
+                change.fences += fences;
                 return true;
             }
             // CONNECT went by while polling: nothing to look for here. Between frames, as nothing was held back yet.
@@ -141,7 +143,7 @@ impl WebsocketIo {
         };
         let change = self.change.get_or_insert_default();
         change.out = frames;
-        change.had_fence = had_fence;
+        change.fences += fences;
         true
     }
 
@@ -319,7 +321,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::Registry;
-    use super::super::outlet::FENCE;
+    use super::super::outlet::{ByLibrary, FENCE, Sent};
     use super::*;
     use crate::socket::recovery::shim::append_text_frame;
     use crate::telemetry::Metrics;
@@ -351,6 +353,23 @@ mod tests {
         assert_eq!(Probe::default().push(&[0x88, 0x80, 0, 0, 0, 0]), Probed::Other);
     }
 
+    /// A library that takes everything.
+    struct TakesAll;
+
+    impl ByLibrary for TakesAll {
+        fn send_event(&self) -> bool {
+            true
+        }
+
+        fn send_fence(&self) -> bool {
+            true
+        }
+
+        fn has_changed_over(&self) -> bool {
+            true
+        }
+    }
+
     #[tokio::test]
     async fn a_fence_right_behind_connect_is_taken_out_as_well() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -365,13 +384,12 @@ mod tests {
         let conn = Conn::of_nobody(&registry);
         let mut io = WebsocketIo::upgrading(server, Bytes::new(), Measure::new(1_000), Arc::clone(&conn));
         conn.carry_by(Carrier::Websocket);
-        assert!(conn.begin_fence());
         let (connect, earlier, later) = (
             frame("40{\"sid\":\"AAAA\"}"),
             frame("42[\"earlier\"]"),
             frame("42[\"later\"]"),
         );
-        conn.push(&Bytes::from(later.clone()));
+        assert_eq!(conn.tell(&Bytes::from(later.clone()), &TakesAll), Sent::Waiting);
 
         let fence = frame(&format!("42[\"{}\"]", FENCE.name));
         io.write_all(&[&connect[..], &earlier, &fence].concat()).await.unwrap();

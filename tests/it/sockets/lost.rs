@@ -51,7 +51,9 @@ async fn follow(proxy: &Proxy, user: usize, last: &str) -> (Vec<String>, usize) 
                     }
                 }
                 Packet::Closed(_) => break,
-                other @ (Packet::Event(..) | Packet::Ack(..) | Packet::Disconnected) => panic!("{other:?}"),
+                other @ (Packet::Event(..) | Packet::Ack(..) | Packet::Connected | Packet::Disconnected) => {
+                    panic!("{other:?}")
+                }
             }
         }
     }

@@ -430,7 +430,11 @@ async fn rooms_that_are_joined_while_catching_up_begin_where_they_were_joined() 
                 assert_eq!(arguments[0]["message"], next.to_string());
                 next += 1;
             }
-            other @ (Packet::Event(..) | Packet::Ack(..) | Packet::Disconnected | Packet::Closed(_)) => {
+            other @ (Packet::Event(..)
+            | Packet::Ack(..)
+            | Packet::Connected
+            | Packet::Disconnected
+            | Packet::Closed(_)) => {
                 panic!("{other:?}")
             }
         }

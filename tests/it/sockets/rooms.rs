@@ -221,7 +221,11 @@ async fn a_socket_hears_of_events_in_the_order_in_which_they_were_accepted() {
                 assert_eq!(arguments.len(), 1);
                 assert_eq!(arguments[0]["message"], Value::from(n.to_string()));
             }
-            other @ (Packet::Event(..) | Packet::Ack(..) | Packet::Disconnected | Packet::Closed(_)) => {
+            other @ (Packet::Event(..)
+            | Packet::Ack(..)
+            | Packet::Connected
+            | Packet::Disconnected
+            | Packet::Closed(_)) => {
                 panic!("{other:?}")
             }
         }

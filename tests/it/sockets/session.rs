@@ -3,7 +3,7 @@
 use reqwest::{Client, Method};
 
 use super::{next_alert, nobody_is_left};
-use crate::support::socket::Refusal;
+use crate::support::socket::{Packet, Refusal};
 use crate::support::{DEADLINE, TestServer, Transport};
 
 async fn on_node(name: &str) -> TestServer {
@@ -140,4 +140,30 @@ async fn a_client_that_upgrades_on_another_node_is_told_that_its_session_is_unkn
         panic!("it was taken");
     };
     assert_eq!(body, unknown().1);
+}
+
+#[tokio::test]
+async fn whoever_joins_the_namespace_again_on_one_connection_begins_anew_behind_connect() {
+    let server = TestServer::start().await;
+
+    for transport in Transport::ALL {
+        let mut client = server.visitor().over(transport).connect().await;
+        client.join("patient_P1").await;
+
+        for _ in 0..20 {
+            client.send_raw("41".to_owned());
+            client.send_raw("40".to_owned());
+
+            let first = client.next("CONNECT").await;
+            assert!(matches!(first, Packet::Connected), "{transport:?}: {first:?}");
+            client.expect("connection_response").await;
+        }
+        server.alert("P1", "critical", "for who it was before").await;
+        client.join("patient_P2").await;
+        server.alert("P2", "critical", "heard").await;
+
+        assert_eq!(next_alert(&mut client).await, "heard", "{transport:?}");
+        client.leave_politely().await;
+    }
+    nobody_is_left(&server).await;
 }

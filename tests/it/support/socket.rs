@@ -50,6 +50,8 @@ pub(crate) enum Packet {
     Event(String, Vec<Value>),
     /// The answer to the event that was sent with this number.
     Ack(u64, Vec<Value>),
+    /// It has joined the namespace.
+    Connected,
     /// The server disconnected this socket from the namespace.
     Disconnected,
     /// The connection has ended.
@@ -358,7 +360,7 @@ impl Client {
             match self.next(&format!("the acknowledgement of {event}")).await {
                 Packet::Ack(number, arguments) if number == wanted => break arguments,
                 packet @ (Packet::Event(..) | Packet::Ack(..)) => passed.push_back(packet),
-                packet @ (Packet::Disconnected | Packet::Closed(_)) => {
+                packet @ (Packet::Connected | Packet::Disconnected | Packet::Closed(_)) => {
                     panic!("instead of {event}'s acknowledgement: {packet:?}")
                 }
             }
@@ -458,7 +460,7 @@ impl Client {
                     return arguments.remove(0);
                 }
                 packet @ (Packet::Event(..) | Packet::Ack(..)) => passed.push_back(packet),
-                packet @ (Packet::Disconnected | Packet::Closed(_)) => {
+                packet @ (Packet::Connected | Packet::Disconnected | Packet::Closed(_)) => {
                     panic!("instead of connection_response: {packet:?}")
                 }
             }
@@ -503,6 +505,9 @@ impl Line {
 
 fn read(text: &str) -> Packet {
     let (kind, rest) = text.split_at_checked(2).unwrap_or((text, ""));
+    if kind == "40" {
+        return Packet::Connected; // alone among them, it carries an object
+    }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (number, body) = rest.split_at(digits);
     let mut arguments: Vec<Value> = if body.is_empty() {
