@@ -17,8 +17,9 @@ use crate::ports::Positioned;
 
 /// Events that are delivered together at most. A socket that is told several of them is written to once.
 const TOGETHER: usize = 64;
-/// Frames that wait to be written, after which they are: neither the first of them nor whoever wants to join waits for more.
-const MAX_STAGED: usize = 16_384;
+/// Frames that wait to be written, after which they are: neither the first of them nor whoever wants to join waits longer than
+/// some milliseconds.
+const MAX_STAGED: usize = 65_536;
 /// Sockets that are written to before others get a turn: about half a millisecond.
 pub(super) const TURN: usize = 128;
 
