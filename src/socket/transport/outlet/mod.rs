@@ -11,17 +11,18 @@
 //! polling client has changed over to its websocket, or joins the namespace once more), it is handed a [`FENCE`] behind that.
 //! The fence is taken out of the stream here, and from there on events go directly.
 
+mod fence;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::net::TcpStream;
-use uuid::Uuid;
 
 use crate::socket::lock;
-use crate::socket::recovery::shim;
+pub(crate) use fence::FENCE;
 
 /// A Close frame that says 1001, "going away" (RFC 6455 §7.4.1): clients come back after it.
 const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -29,33 +30,6 @@ const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 const MAX_SLICES: usize = 64;
 /// Slots of an empty queue that are kept: a connection has no more at most times.
 const KEPT_SLOTS: usize = 4;
-
-/// The event behind which a socket's events go directly. It never leaves this process.
-pub(crate) static FENCE: LazyLock<Fence> = LazyLock::new(Fence::new);
-
-/// See [`FENCE`].
-pub(crate) struct Fence {
-    /// The event's name.
-    pub(crate) name: String,
-    frame: Vec<u8>,
-}
-
-impl Fence {
-    fn new() -> Self {
-        let name = format!("fence:{}", Uuid::new_v4().simple());
-        let mut frame = Vec::new();
-        shim::append_text_frame(format!("42[\"{name}\"]").as_bytes(), &mut frame);
-        Self { name, frame }
-    }
-
-    /// Where it stands in these frames, if it does.
-    fn find(&self, frames: &[u8]) -> Option<std::ops::Range<usize>> {
-        let at = frames
-            .windows(self.frame.len())
-            .position(|window| window == self.frame)?;
-        Some(at..at + self.frame.len())
-    }
-}
 
 /// How a socket's events go out now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,17 +253,8 @@ impl Outlet {
 
     /// Takes fences out of frames of the library and says how many; `None`: there is nothing to look for.
     pub(super) fn without_fences(&self, frames: &[u8]) -> Option<(Vec<u8>, usize)> {
-        if lock(&self.0).fences == 0 {
-            return None;
-        }
-        let (mut kept, mut rest, mut found) = (Vec::with_capacity(frames.len()), frames, 0);
-        while let Some(fence) = FENCE.find(rest) {
-            kept.extend_from_slice(rest.get(..fence.start).unwrap_or_default());
-            rest = rest.get(fence.end..).unwrap_or_default();
-            found += 1;
-        }
-        kept.extend_from_slice(rest);
-        Some((kept, found))
+        let are_awaited = lock(&self.0).fences > 0;
+        are_awaited.then(|| FENCE.cut_out_of(frames))
     }
 
     /// CONNECT was written: events that wait for it are next. Those that wait for a fence go on waiting.

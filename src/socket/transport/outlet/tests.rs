@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::socket::recovery::shim;
 
 /// A server's end with little room, and the client's.
 async fn connection() -> (Arc<TcpStream>, TcpStream) {

@@ -3,6 +3,8 @@
 //! Everything that changes its rooms does so here and under one lock, so that a join that comes after the disconnect finds
 //! the door closed instead of leaving a dead socket in a room.
 
+mod session;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,7 +29,8 @@ use super::rooms::{Form, Tally};
 use super::told::Told;
 use super::transport::{ByLibrary, Conn, FENCE, Sent};
 use crate::domain::{Position, RoomName, Timestamp};
-use crate::ports::{Session, SessionChange};
+use crate::ports::SessionChange;
+use session::OpenSession;
 
 /// How a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +102,6 @@ impl State {
     }
 }
 
-#[derive(Clone)]
-struct OpenSession {
-    pid: String,
-    began_at: Position,
-    /// When this socket took it up: later than whoever held it before.
-    held_since: Timestamp,
-}
-
 struct Joined {
     /// Everything published in the room after this is owed to it.
     at: Position,
@@ -169,21 +164,6 @@ impl Member {
 
     pub(super) fn number(&self) -> u64 {
         self.number
-    }
-
-    /// Gives it a session that begins now.
-    pub(super) fn open_session(&self, pid: String, began_at: Position, held_since: Timestamp) {
-        lock(&self.state).session = Some(OpenSession {
-            pid,
-            began_at,
-            held_since,
-        });
-    }
-
-    /// Gives it back a session and its rooms, which are live once it has caught up.
-    pub(super) fn take_up_session(&self, session: &Session, held_since: Timestamp) {
-        self.open_session(session.pid.clone(), session.began_at, held_since);
-        self.catch_up_in(&session.rooms);
     }
 
     /// Has it in these rooms, which are live once it has got what was published in each after its position.
@@ -387,55 +367,6 @@ impl Member {
             .values()
             .map(sent_since)
             .fold(state.sent_before, |sum, sent| (sum.0 + sent.0, sum.1 + sent.1))
-    }
-
-    /// Its session as it should be kept, and since when it holds it.
-    pub(super) fn session(&self, now: Timestamp) -> Option<(Session, Timestamp)> {
-        let state = lock(&self.state);
-        if state.is_over {
-            return None;
-        }
-        let open = state.session.as_ref()?;
-        Some((self.session_of(open, &state, now), open.held_since))
-    }
-
-    fn session_of(&self, open: &OpenSession, state: &State, now: Timestamp) -> Session {
-        Session {
-            pid: open.pid.clone(),
-            owner: self.owner,
-            began_at: open.began_at,
-            rooms: state.positions(),
-            seen_at: now,
-        }
-    }
-
-    /// Writes its session anew, in the order of its other changes.
-    pub(super) fn rewrite_session(&self, now: Timestamp) -> Committed {
-        let state = lock(&self.state);
-        let open = state.session.as_ref().filter(|_| !state.is_over);
-        let session = open.map(|open| self.session_of(open, &state, now));
-        // Handed over under the lock, as every change is: a room that it joins now must not be written before this.
-        self.hub.sessions.save(session.map(SessionChange::Open))
-    }
-
-    /// Has its session know what it has got. `confirmed` is where the log ended at an instant so long ago that the client must
-    /// have answered a ping since: if it was live then, it has got everything up to there.
-    pub(super) fn advance_session(&self, (instant, confirmed): (Instant, Position), now: Timestamp) -> Committed {
-        let mut state = lock(&self.state);
-        let was_live = !state.is_catching_up && state.caught_up.is_none_or(|caught_up| caught_up < instant);
-        if was_live {
-            // A room that it joined later keeps the later position.
-            for joined in state.rooms.values_mut() {
-                joined.at = joined.at.max(confirmed);
-            }
-        }
-        let session = state.session.as_ref().filter(|_| !state.is_over);
-        let advance = session.map(|OpenSession { pid, .. }| SessionChange::Advance {
-            pid: pid.clone(),
-            rooms: state.positions(),
-            at: now,
-        });
-        self.hub.sessions.save(advance)
     }
 
     /// Somebody else has taken its session up: it ends at once and leaves the session alone.
