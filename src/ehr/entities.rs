@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::Iso;
 use super::token;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, UserId};
 
 /// A field cannot be what it is said to be. Tells the field and never its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,7 @@ fn shaped(
 
 fn read(value: &Value, kind: Kind) -> Result<Value, &'static str> {
     match kind {
-        Kind::Id => token::text(value).map(Value::String).ok_or("must be an id"),
+        Kind::Id => id(value).ok_or("must be an id"),
         Kind::Text => value.as_str().map(|text| json!(text)).ok_or("must be a text"),
         Kind::Instant => instant(value).ok_or("must be an ISO 8601 date and time with an offset"),
         Kind::OneOf(words) => match words.iter().find(|word| value.as_str() == Some(word)) {
@@ -127,6 +127,12 @@ fn read(value: &Value, kind: Kind) -> Result<Value, &'static str> {
             None => Err("is not a value that it can have"),
         },
     }
+}
+
+/// An id, bounded as all that stores look things up by: what the body calls a thing must be what a path can call it.
+fn id(value: &Value) -> Option<Value> {
+    let text = token::text(value)?;
+    UserId::parse(&text).is_ok().then_some(Value::String(text))
 }
 
 /// An instant as the pages expect it.
@@ -189,6 +195,8 @@ mod tests {
         for (field, value) in [
             ("patientId", Value::Null),
             ("id", json!("8")),
+            ("providerId", json!("x".repeat(129))),
+            ("locationId", json!("L\u{0}1")),
             ("status", json!("postponed")),
             ("scheduledStart", json!("tomorrow")),
             ("patientName", json!({"first": "Erika"})),

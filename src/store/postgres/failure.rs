@@ -29,13 +29,17 @@ pub(super) enum Failure {
     /// The server cannot do it now.
     #[error("PostgreSQL refused for now")]
     Refused(#[source] ServerError),
-    /// The server cannot do it at all: the tables are not what they should be.
+    /// The server cannot do it at all: the tables are not what they should be, or cannot hold what was to be kept.
     #[error("PostgreSQL refused")]
     Broken(#[source] BoxError),
     /// The database's schema is not ours to use.
     #[error(transparent)]
     Schema(#[from] super::schema::SchemaError),
 }
+
+/// The classes of PostgreSQL's codes that are about the server and not about what it was asked: they pass, or somebody who runs
+/// it makes them pass. All others come again as often as the same is asked.
+const OF_THE_SERVER: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
 
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,13 +52,14 @@ pub(super) struct ServerError {
     text: String,
 }
 
+fn is_of_the_server(code: &str) -> bool {
+    OF_THE_SERVER.iter().any(|class| code.starts_with(class))
+}
+
 impl ServerError {
     fn new(error: &DbError) -> Self {
         let code = error.code().code();
-        let is_about_the_server = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"]
-            .iter()
-            .any(|class| code.starts_with(class));
-        let text = if is_about_the_server {
+        let text = if is_of_the_server(code) {
             format!(": {}", error.message())
         } else {
             String::new()
@@ -84,8 +89,9 @@ impl From<tokio_postgres::Error> for Failure {
         match code.get(..2) {
             Some("40" | "55") => Self::Contended(said),
             _ if code == "57014" => Self::Contended(said),
-            Some("22" | "23" | "42" | "XX" | "P0" | "26" | "34" | "0A") => Self::Broken(Box::new(said)),
-            _ => Self::Refused(said),
+            _ if is_of_the_server(code) => Self::Refused(said),
+            // What nobody knows is one of these: whoever hands over what was spooled must not try one of them for ever.
+            _ => Self::Broken(Box::new(said)),
         }
     }
 }

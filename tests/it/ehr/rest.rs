@@ -400,6 +400,13 @@ async fn what_cannot_be_read_is_refused_without_repeating_it() {
         rest.post("/api/appointments", &half).await.expect(422)["error"],
         "appointment.scheduledStart is missing"
     );
+    let long: String = (0..300).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    for wrong in [json!(long), json!("A\u{1}"), json!("")] {
+        let mut named = appointment("A1");
+        named["id"] = wrong;
+        let refused = rest.post("/api/appointments", &named).await.expect(422);
+        assert_eq!(refused["error"], "appointment.id must be an id");
+    }
     let mine = json!({"message": message("M1", "T2", "u1"), "participants": []});
     assert_eq!(rest.post("/api/messaging/T1/messages", &mine).await.status, 422);
     let crowd: Vec<String> = (0..257).map(|number| number.to_string()).collect();

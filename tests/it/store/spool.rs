@@ -538,6 +538,40 @@ async fn an_append_that_the_store_refuses_for_good_is_put_aside_and_holds_nobody
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_exceeds_a_limit_of_the_server_is_put_aside_and_holds_nobody_up() {
+    let ground = Ground::new().await;
+    let store = ground.store().await;
+    // More than a page of an index can hold, and nothing that could be compressed.
+    let fact = Fact {
+        tenant: TenantId::parse("a").unwrap(),
+        topic: Topic::Appointment,
+        id: (0..300).map(|_| uuid::Uuid::new_v4().to_string()).collect(),
+        value: "{}".to_owned(),
+        at: START,
+    };
+    let poison = Append {
+        changes: vec![StateChange::Fact(fact)],
+        ..append([event(&["a"])])
+    };
+    let (beside, after) = (event(&["a"]), alert("P1"));
+
+    // All that share a commit with it are spooled with it.
+    let outcomes = store.commit(vec![poison, append([beside.clone()])]).await.unwrap();
+    assert!(
+        matches!(outcomes[..], [Appended::Spooled(_), Appended::Spooled(_)]),
+        "{outcomes:?}"
+    );
+    store.commit(vec![append([after.clone()])]).await.unwrap();
+    eventually("the others are handed over", async || {
+        store.waiting().await.ok().filter(|n| *n == 0)
+    })
+    .await;
+
+    let log: HashSet<EventId> = in_log(&store).await.into_iter().collect();
+    assert_eq!(log, HashSet::from([beside.id, after.id]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spool_of_another_process_and_a_file_that_is_none_are_refused_and_left_alone() {
     let ground = Ground::new().await;
     let first = ground.store().await;

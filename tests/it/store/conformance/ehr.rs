@@ -60,6 +60,27 @@ pub(crate) async fn what_was_said_last_is_known_whatever_the_clocks_say(store: &
     );
 }
 
+pub(crate) async fn the_longest_ids_are_kept_as_they_are(store: &dyn Store, _: &ManualClock) {
+    // As many bytes as their characters can have, none of them like another: nothing that an index could compress.
+    let long = |first: u32| {
+        (0..128)
+            .map(|n| char::from_u32(0x2_0000 + first + n * 7).unwrap())
+            .collect::<String>()
+    };
+    let (of, to, id) = (long(0), long(1_000), long(2_000));
+    let said = fact(&of, Topic::Appointment, &id, "said", at(0));
+
+    let changes = [
+        StateChange::Fact(said.clone()),
+        StateChange::Unread(letter(&of, &to, &id, at(0))),
+    ];
+    commit(store, changing(changes)).await;
+
+    let known = store.fact(&tenant(&of), Topic::Appointment, &id).await.unwrap();
+    assert_eq!(known, Some(said));
+    assert_eq!(unread(store, &of, &to).await, 1);
+}
+
 pub(crate) async fn facts_of_tenants_topics_and_things_do_not_meet(store: &dyn Store, _: &ManualClock) {
     let mut all = Vec::new();
     for (of, id) in [("a", "1"), ("a", "2"), ("b", "1")] {

@@ -101,6 +101,7 @@ macro_rules! suite {
         $crate::store::conformance::suite!(@ $fresh, ehr:
             what_was_said_last_is_known_whatever_the_clocks_say,
             facts_of_tenants_topics_and_things_do_not_meet,
+            the_longest_ids_are_kept_as_they_are,
             a_message_is_unread_once_until_it_is_read_and_never_again,
             messages_are_counted_for_each_user_of_each_tenant,
             old_facts_and_messages_are_swept_and_participants_stay,
