@@ -51,6 +51,19 @@ pub struct Append {
     pub once: Option<Once>,
 }
 
+impl Append {
+    /// What an EHR says of things by it, in order.
+    pub fn facts(&self) -> impl DoubleEndedIterator<Item = &Fact> {
+        self.changes.iter().filter_map(|change| {
+            if let StateChange::Fact(fact) = change {
+                Some(fact)
+            } else {
+                None
+            }
+        })
+    }
+}
+
 /// A request that must have its effect once, and the answer that every repetition gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Once {

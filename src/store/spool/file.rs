@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::record::Record;
-use super::{OpenError, Settings};
-use crate::domain::{Event, EventId, Position, Timestamp};
+use super::{OpenError, Settings, facts};
+use crate::domain::{Event, EventId, Fact, Position, TenantId, Timestamp, Topic};
 use crate::ports::{Append, Appended, SPOOLED, StoreError};
 
 const SCHEMA: &str = "
@@ -174,6 +174,12 @@ impl File {
         .await
     }
 
+    /// What was said last of a thing, if that waits here.
+    pub(super) async fn fact(&self, tenant: TenantId, topic: Topic, id: String) -> Result<Option<Fact>, StoreError> {
+        self.with(move |connection| facts::last(connection, &tenant, topic, &id))
+            .await
+    }
+
     /// The oldest appends.
     pub(super) async fn oldest(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
         self.with(move |connection| waiting(connection, 0, limit)).await
@@ -220,7 +226,7 @@ fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
         // If it cannot be made, opening says why.
         drop(std::fs::create_dir_all(folder));
     }
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_millis(500))?;
     // Before anything is read: from then on no other process has it.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -237,6 +243,9 @@ fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
         (APPLICATION_ID, VERSION, _) => connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?,
         _ => return Err(rusqlite::Error::InvalidPath(path.to_owned())),
     }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    facts::prepare(&transaction)?;
+    transaction.commit()?;
     let page: u64 = connection
         .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?
         .unsigned_abs();
@@ -281,6 +290,7 @@ fn keep_one(connection: &Connection, append: &Append, now: Timestamp) -> rusqlit
             body,
         ))?;
     let n = connection.last_insert_rowid();
+    facts::note(connection, n, append)?;
     let mut numbers = Vec::with_capacity(append.events.len());
     for (place, event) in append.events.iter().enumerate() {
         let is_suppressed = event.alert.as_ref().is_some_and(|alert| alert.is_suppressed);
@@ -347,7 +357,7 @@ fn waiting(connection: &Connection, from: i64, limit: usize) -> rusqlite::Result
     Ok(all)
 }
 
-fn append_of(body: &str, column: usize) -> rusqlite::Result<Append> {
+pub(super) fn append_of(body: &str, column: usize) -> rusqlite::Result<Append> {
     let record: Record = serde_json::from_str(body).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })?;

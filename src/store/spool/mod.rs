@@ -8,6 +8,7 @@
 //! another node has used is not known here: the alert is told a second time, under an id of its own, and is in the store once.
 
 mod drain;
+mod facts;
 mod file;
 mod record;
 
@@ -501,7 +502,20 @@ impl StateStore for SpoolingStore {
     }
 
     async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
-        self.store.fact(tenant, topic, id).await
+        // Here first: what is moved meanwhile is in the store by then.
+        let here = if self.shared.has_waiting() {
+            let file = &self.shared.file;
+            file.fact(tenant.clone(), topic, id.to_owned()).await?
+        } else {
+            None
+        };
+        match (self.store.fact(tenant, topic, id).await, here) {
+            // Another node was told later: what waits here will not be taken over.
+            (Ok(Some(there)), Some(here)) if there.at > here.at => Ok(Some(there)),
+            (Ok(_), Some(here)) => Ok(Some(here)),
+            (Err(error), Some(here)) if is_away(&error) => Ok(Some(here)),
+            (outcome, _) => outcome,
+        }
     }
 
     async fn unread(&self, tenant: &TenantId, user: &UserId) -> Result<u64, StoreError> {

@@ -393,6 +393,9 @@ async fn what_an_ehr_says_during_the_outage_is_known_afterwards() {
     let outcomes = store.commit(vec![changing(changes)]).await.unwrap();
 
     assert!(matches!(outcomes[..], [Appended::Spooled(_)]), "{outcomes:?}");
+    let known = store.fact(&tenant, Topic::Participants, "T1").await.unwrap();
+    assert_eq!(known.as_ref(), Some(&fact), "while the store is away");
+    assert!(store.fact(&tenant, Topic::Participants, "T2").await.is_err());
     ground.restart_server().await;
     eventually("everything is handed over", async || {
         store.waiting().await.ok().filter(|n| *n == 0)
@@ -403,6 +406,47 @@ async fn what_an_ehr_says_during_the_outage_is_known_afterwards() {
         Some(fact)
     );
     assert_eq!(store.unread(&tenant, &user).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_ehr_says_and_waits_here_is_newer_than_what_the_store_has() {
+    let ground = Ground::new().await;
+    let store = ground.store().await;
+    let database = ground.url.rsplit_once('/').unwrap().1;
+    ground
+        .server
+        .sql(database, "ALTER TABLE events ADD CHECK (payload <> 'poison')");
+    let said = |value: &str, seconds| {
+        StateChange::Fact(Fact {
+            tenant: TenantId::parse("a").unwrap(),
+            topic: Topic::Participants,
+            id: "T1".to_owned(),
+            value: value.to_owned(),
+            at: at(seconds),
+        })
+    };
+    let known = async || {
+        let tenant = TenantId::parse("a").unwrap();
+        let fact = store.fact(&tenant, Topic::Participants, "T1").await.unwrap();
+        fact.map(|fact| fact.value)
+    };
+    commit(&store, changing([said("before", 1)])).await;
+    let mut poison = event(&["a"]);
+    poison.payload = wardbell::domain::Payload::from_json("poison");
+    // It is not published, so that the spool holds it for seconds although the store is there.
+    let spooled = Append {
+        changes: vec![said("first", 2), said("then", 2)],
+        ..append([poison])
+    };
+
+    let outcomes = store.commit(vec![spooled]).await.unwrap();
+    let held = known().await;
+    commit(&store, changing([said("by another node, later", 3)])).await;
+    let later = known().await;
+
+    assert!(matches!(outcomes[..], [Appended::Spooled(_)]), "{outcomes:?}");
+    assert_eq!(held.as_deref(), Some("then"));
+    assert_eq!(later.as_deref(), Some("by another node, later"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
