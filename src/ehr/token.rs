@@ -88,6 +88,20 @@ pub(super) fn claimed_tenant(token: &str) -> Option<String> {
     text(&glance.tenant_id)
 }
 
+/// The tenant that a token is bound to, which has been verified elsewhere; `None`: it is bound to none. Whatever else it says
+/// of a tenant binds it to one that nobody knows.
+pub(super) fn bound_tenant(token: &str) -> Result<Option<TenantId>, Invalid> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Invalid);
+    }
+    let glance: Glance = jsonwebtoken::dangerous::insecure_decode_claims(token).or(Err(Invalid))?;
+    if glance.tenant_id.is_null() {
+        return Ok(None);
+    }
+    let tenant = text(&glance.tenant_id).ok_or(Invalid)?;
+    TenantId::parse(&tenant).map(Some).or(Err(Invalid))
+}
+
 impl Tokens {
     /// Tokens signed with `secret`, by `issuer` where one is named.
     pub(super) fn new(secret: &SecretString, issuer: Option<&str>, leeway: Duration) -> Self {

@@ -160,8 +160,8 @@ impl FromRequestParts<Arc<Shared>> for Caller {
             return Err(Refusal::InvalidToken);
         }
         // A backend that is of one tenant says so in its token, which has been verified.
-        let own = token::claimed_tenant(token);
-        let tenant = tenant(&parts.headers).filter(|said| own.as_deref().is_none_or(|own| own == said.as_str()));
+        let own = token::bound_tenant(token).or(Err(Refusal::InvalidTenant))?;
+        let tenant = tenant(&parts.headers).filter(|said| own.as_ref().is_none_or(|own| own == said));
         Ok(Self {
             tenant: tenant.ok_or(Refusal::InvalidTenant)?,
             user: None,

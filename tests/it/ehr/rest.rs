@@ -370,11 +370,20 @@ async fn who_is_not_entitled_is_refused_in_the_words_of_the_contract() {
     let backend = bare.clone().token(&service().token(now)).header("x-tenant-id", "a");
     assert_eq!(backend.get("/api/presence").await.expect(200), json!([]));
     let bound = service().with("tenantId", json!("a")).token(now);
-    let elsewhere = bare.token(&bound).header("x-tenant-id", "b");
+    let elsewhere = bare.clone().token(&bound).header("x-tenant-id", "b");
     assert_eq!(
         elsewhere.get("/api/presence").await.expect(403),
         error("Invalid tenant")
     );
+    let its_own = bare.clone().token(&bound).header("x-tenant-id", "a");
+    assert_eq!(its_own.get("/api/presence").await.expect(200), json!([]));
+    // What binds it to something that is no tenant does not set it free.
+    for bound in [json!(["a"]), json!({}), json!(""), json!(true), json!("x".repeat(129))] {
+        let token = service().with("tenantId", bound.clone()).token(now);
+        let nowhere = bare.clone().token(&token).header("x-tenant-id", "a");
+        let refused = nowhere.get("/api/presence").await.expect(403);
+        assert_eq!(refused, error("Invalid tenant"), "{bound}");
+    }
 }
 
 #[tokio::test]
