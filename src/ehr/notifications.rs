@@ -78,12 +78,12 @@ pub(super) fn assignee(task: &Map<String, Value>) -> Option<UserId> {
     UserId::parse(&text(task, &["assignedTo"])?).ok()
 }
 
-/// The user of the provider that a result or order belongs to: said as the user's id, else the provider's is the user's.
+/// The user of the provider that a result or order belongs to: said as the user's id, else the provider's is the user's. Of
+/// both, whoever is responsible for it goes before whoever ordered it.
 pub(super) fn providers_user(of: &Map<String, Value>) -> Option<UserId> {
     let names = [
         "providerUserId",
         "orderingProviderUserId",
-        "userId",
         "providerId",
         "orderingProviderId",
     ];
@@ -245,6 +245,21 @@ mod tests {
         assert_eq!(shown_one["actionUrl"], "/prior-auth/a1");
         assert_eq!(shown(alert)["priority"], "urgent");
         assert!(urgent_alert(&fields(json!({}))).is_none());
+    }
+
+    #[test]
+    fn whoever_is_responsible_is_notified_and_not_whoever_entered_it() {
+        for (given, user) in [
+            (json!({"providerId": "D1", "userId": "clerk7"}), Some("D1")),
+            (json!({"providerUserId": "u1", "providerId": "D1"}), Some("u1")),
+            (json!({"orderingProviderUserId": "u2", "providerId": "D1"}), Some("u2")),
+            (json!({"orderingProviderId": "D2"}), Some("D2")),
+            (json!({"userId": "clerk7"}), None),
+        ] {
+            let notified = providers_user(&fields(given.clone()));
+
+            assert_eq!(notified.as_ref().map(UserId::as_str), user, "{given}");
+        }
     }
 
     #[test]
