@@ -58,10 +58,7 @@ impl Mail {
             return Ok(participants.clone());
         }
         let asked_at = Instant::now();
-        let said = match (
-            shared.store.fact(tenant, Topic::Participants, thread.as_str()).await,
-            known,
-        ) {
+        let said = match (shared.fact(tenant, Topic::Participants, thread.as_str()).await, known) {
             (Ok(said), _) => said,
             // While the store is away what was known last goes on.
             (Err(_), Some((_, participants))) => return Ok(participants),

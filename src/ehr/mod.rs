@@ -18,6 +18,7 @@ mod presence;
 mod rooms;
 mod shared;
 mod token;
+mod turns;
 mod typing;
 
 use std::sync::{Arc, OnceLock};
@@ -38,6 +39,7 @@ use outlet::Outlet;
 use presence::{Presence, PresenceTask};
 use shared::{Shared, TenantLimits};
 use token::Tokens;
+use turns::Turns;
 
 /// What can be chosen about contract B.
 #[derive(Clone, Debug)]
@@ -104,6 +106,7 @@ impl Ehr {
             outlet: Outlet::new(emitter, metrics.clone()),
             mail: Mail::new(settings.participants_believed_for),
             limits: TenantLimits::per_second(settings.tenant_events_per_second),
+            turns: Turns::new(),
             voice: OnceLock::new(),
             settings,
             authenticator,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{EventId, Timestamp};
+use crate::domain::{EventId, Fact, TenantId, Timestamp, Topic};
 use crate::emitter::{EmitError, Emitted, Emitter};
 use crate::ports::{Append, Once, Store, StoreError};
 use crate::telemetry::Metrics;
@@ -146,6 +146,14 @@ impl Outlet {
         let mut onces = waiting.iter().filter_map(|append| append.once.as_ref());
         let once = onces.find(|once| once.scope == key.scope && once.key == key.text)?;
         Some(key.replay(once.fingerprint, &once.outcome, false))
+    }
+
+    /// What was said last of a thing, of all that waits here.
+    pub(super) fn waiting_fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Option<Fact> {
+        let waiting = self.lock();
+        let mut said = waiting.iter().flat_map(Append::facts).rev();
+        said.find(|fact| fact.tenant == *tenant && fact.topic == topic && fact.id == id)
+            .cloned()
     }
 
     /// Keeps the append and publishes its events, now or as soon as that is possible; behind whatever waits for that already.

@@ -12,10 +12,11 @@ use super::mail::Mail;
 use super::outlet::{Outlet, TellError, Told};
 use super::presence::Presence;
 use super::token::Tokens;
+use super::turns::Turns;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::domain::TenantId;
-use crate::ports::{Append, Peers, Published, StateChange, Store, Volatile};
+use crate::domain::{Fact, TenantId, Topic};
+use crate::ports::{Append, Peers, Published, StateChange, Store, StoreError, Volatile};
 use crate::telemetry::Metrics;
 
 /// Tenants that are counted at once. Beyond that the one that was idle longest starts afresh.
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) presence: Presence,
     pub(super) outlet: Outlet,
     pub(super) mail: Mail,
+    pub(super) turns: Turns,
     /// This node's sockets, once there are any.
     pub(super) voice: OnceLock<Arc<dyn Volatile>>,
     pub(super) limits: TenantLimits,
@@ -53,6 +55,14 @@ impl Shared {
             peers.say(text);
         }
         self.tell_here(published).await;
+    }
+
+    /// What the EHR said last of a thing: what waits to be told is newer than what the store has.
+    pub(super) async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
+        match self.outlet.waiting_fact(tenant, topic, id) {
+            Some(fact) => Ok(Some(fact)),
+            None => self.store.fact(tenant, topic, id).await,
+        }
     }
 
     /// Tells events, now or as soon as that is possible, and whoever has more or fewer unread messages by that.

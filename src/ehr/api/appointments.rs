@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{self, EHR, TellProblems};
 use super::{Answer, Body, Caller, Id, PathId, Refusal, event, tell, text, wrapped};
-use crate::domain::{Fact, TenantId, Timestamp, Topic};
+use crate::domain::{Event, Fact, TenantId, Timestamp, Topic};
 use crate::ehr::entities::{self, Wrong};
 use crate::ehr::shared::Shared;
 use crate::ehr::{events, rooms};
@@ -27,6 +27,10 @@ const CHECKED_IN: [&str; 2] = ["patient:checkin", "appointment:checkedin"];
 )]
 pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), None)?;
+    let _turn = shared
+        .turns
+        .take(&by.tenant, Topic::Appointment, id_of(&appointment))
+        .await;
     told(&shared, &by, CREATED, &appointment).await
 }
 
@@ -43,6 +47,7 @@ pub(super) async fn updated(
     Body(body): Body,
 ) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), Some(&id))?;
+    let _turn = shared.turns.take(&by.tenant, Topic::Appointment, &id).await;
     told(&shared, &by, UPDATED, &appointment).await
 }
 
@@ -59,12 +64,13 @@ pub(super) async fn cancelled(
     Body(body): Body,
 ) -> Answer {
     let now = shared.clock.now();
-    let payload = events::object(
-        [("appointmentId", Some(json!(id))), ("reason", text(&body, "reason"))],
-        now,
-    );
-    let event = event(CANCELLED, vec![rooms::tenant(&by.tenant)], payload, now);
-    tell(&shared, &by, vec![event], Vec::new()).await
+    tell(&shared, &by, vec![cancellation(&by, &id, &body, now)], Vec::new()).await
+}
+
+fn cancellation(by: &Caller, id: &str, body: &Map<String, Value>, now: Timestamp) -> Arc<Event> {
+    let fields = [("appointmentId", Some(json!(id))), ("reason", text(body, "reason"))];
+    let payload = events::object(fields, now);
+    event(CANCELLED, vec![rooms::tenant(&by.tenant)], payload, now)
 }
 
 /// Tell how an appointment stands
@@ -80,8 +86,18 @@ pub(super) async fn status(
     Body(body): Body,
 ) -> Answer {
     let now = shared.clock.now();
-    let tenant = || vec![rooms::tenant(&by.tenant)];
     let status = entities::status(body.get("status").unwrap_or(&Value::Null))?;
+    let standing = |mut appointment: Map<String, Value>| {
+        appointment.insert("status".to_owned(), json!(status));
+        entities::appointment(&appointment, Some(&id))
+    };
+    let given = match body.get("appointment") {
+        Some(Value::Object(given)) => Some(standing(given.clone())?),
+        Some(_) | None => None,
+    };
+    let _turn = shared.turns.take(&by.tenant, Topic::Appointment, &id).await;
+    // What comes next may leave the appointment out, whatever this was told for.
+    let kept = || given.iter().map(|given| remembered(&by.tenant, given, now)).collect();
     match status {
         "checked_in" => {
             let patient = text(&body, "patientId").ok_or(Wrong::new("patientId", "is missing"))?;
@@ -91,23 +107,15 @@ pub(super) async fn status(
                 ("patientName", text(&body, "patientName")),
             ];
             let payload = events::object(fields, now);
-            let both = CHECKED_IN.map(|name| event(name, tenant(), payload.clone(), now));
-            tell(&shared, &by, both.into(), Vec::new()).await
+            let both = CHECKED_IN.map(|name| event(name, vec![rooms::tenant(&by.tenant)], payload.clone(), now));
+            tell(&shared, &by, both.into(), kept()).await
         }
-        "cancelled" => {
-            let payload = events::object(
-                [("appointmentId", Some(json!(id))), ("reason", text(&body, "reason"))],
-                now,
-            );
-            tell(&shared, &by, vec![event(CANCELLED, tenant(), payload, now)], Vec::new()).await
-        }
+        "cancelled" => tell(&shared, &by, vec![cancellation(&by, &id, &body, now)], kept()).await,
         _ => {
-            let mut appointment = match body.get("appointment") {
-                Some(Value::Object(given)) => given.clone(),
-                Some(_) | None => known(&shared, &by.tenant, &id).await?,
+            let appointment = match given {
+                Some(given) => given,
+                None => standing(known(&shared, &by.tenant, &id).await?)?,
             };
-            appointment.insert("status".to_owned(), json!(status));
-            let appointment = entities::appointment(&appointment, Some(&id))?;
             told(&shared, &by, UPDATED, &appointment).await
         }
     }
@@ -115,7 +123,7 @@ pub(super) async fn status(
 
 /// The appointment as it was told last: pages replace the one they have with what arrives, so it must be whole.
 async fn known(shared: &Shared, tenant: &TenantId, id: &str) -> Result<Map<String, Value>, Refusal> {
-    let fact = shared.store.fact(tenant, Topic::Appointment, id).await?;
+    let fact = shared.fact(tenant, Topic::Appointment, id).await?;
     let known = fact.and_then(|fact| serde_json::from_str(&fact.value).ok());
     let missing = Wrong::new("appointment", "is missing, and this server was not told of it before");
     known.ok_or(Refusal::Wrong(missing))
@@ -128,12 +136,15 @@ async fn told(shared: &Shared, by: &Caller, name: &str, appointment: &Map<String
     tell(shared, by, vec![event], vec![remembered(&by.tenant, appointment, now)]).await
 }
 
+fn id_of(appointment: &Map<String, Value>) -> &str {
+    appointment.get("id").and_then(Value::as_str).unwrap_or_default()
+}
+
 fn remembered(tenant: &TenantId, appointment: &Map<String, Value>, at: Timestamp) -> StateChange {
-    let id = appointment.get("id").and_then(Value::as_str).unwrap_or_default();
     StateChange::Fact(Fact {
         tenant: tenant.clone(),
         topic: Topic::Appointment,
-        id: id.to_owned(),
+        id: id_of(appointment).to_owned(),
         value: Value::Object(appointment.clone()).to_string(),
         at,
     })

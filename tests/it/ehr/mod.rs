@@ -1,9 +1,11 @@
 //! Contract B against the real server: a clinic's EHR, and another clinic beside it that must hear nothing.
 
+mod changes;
 mod clients;
 mod documentation;
 mod handshake;
 mod once;
+mod outage;
 mod presence;
 mod recovery;
 mod rest;
