@@ -11,7 +11,7 @@ use crate::domain::{Event, Fact, PatientId, TenantId, Topic, UserId};
 use crate::ehr::notifications::{self, Notification, Priority};
 use crate::ehr::shared::Shared;
 use crate::ehr::{entities, events, rooms, token};
-use crate::ports::{StateChange, StoreError};
+use crate::ports::StateChange;
 
 pub(super) const NOTIFICATION: &str = "notification:new";
 
@@ -21,10 +21,19 @@ fn to_user(shared: &Shared, tenant: &TenantId, user: &UserId, notification: Noti
     event(NOTIFICATION, vec![rooms::user(tenant, user)], payload, now)
 }
 
-/// Whether something is otherwise than it was said to be before; what nobody has said before is news.
-async fn is_news(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str) -> Result<bool, StoreError> {
-    let before = shared.store.fact(tenant, topic, id).await?;
-    Ok(before.is_none_or(|before| before.value != value))
+/// Whether something is otherwise than it was said to be before. What nobody has said before is news, and so is what nobody
+/// can be asked about: rather twice than never.
+async fn is_news(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str) -> bool {
+    match shared.fact(tenant, topic, id).await {
+        Ok(before) => before.is_none_or(|before| before.value != value),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "it is not known what the EHR said before; notifying"
+            );
+            true
+        }
+    }
 }
 
 fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str) -> StateChange {
@@ -46,12 +55,7 @@ fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str)
 pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let task = wrapped(&body, "task");
     let id = id_in(task)?;
-    let Some(user) = notifications::assignee(task) else {
-        return tell(&shared, &by, Vec::new(), Vec::new()).await;
-    };
-    let told = to_user(&shared, &by.tenant, &user, notifications::task_assigned(&id, task));
-    let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
-    tell(&shared, &by, vec![told], vec![kept]).await
+    assigned(&shared, &by, &id, task, true).await
 }
 
 /// Notify whoever has a task now and had it not before
@@ -67,20 +71,32 @@ pub(super) async fn task_changed(
     Body(body): Body,
 ) -> Answer {
     let task = wrapped(&body, "task");
-    let Some(user) = notifications::assignee(task) else {
-        return tell(&shared, &by, Vec::new(), Vec::new()).await;
-    };
+    assigned(&shared, &by, &id, task, false).await
+}
+
+/// Notifies whom a task is assigned to, if that is said and is new.
+async fn assigned(shared: &Shared, by: &Caller, id: &str, task: &Map<String, Value>, is_new: bool) -> Answer {
+    if !task.contains_key("assignedTo") {
+        // What is not in the change has not changed.
+        return tell(shared, by, Vec::new(), Vec::new()).await;
+    }
+    let _turn = shared.turns.take(&by.tenant, Topic::Assignee, id).await;
+    let user = notifications::assignee(task);
+    // Nobody has it as well: whoever gets it back has it anew.
+    let name = user.as_ref().map_or("", UserId::as_str);
     let mut told = Vec::new();
-    if is_news(&shared, &by.tenant, Topic::Assignee, &id, user.as_str()).await? {
+    if let Some(user) = &user
+        && (is_new || is_news(shared, &by.tenant, Topic::Assignee, id, name).await)
+    {
         told.push(to_user(
-            &shared,
+            shared,
             &by.tenant,
-            &user,
-            notifications::task_assigned(&id, task),
+            user,
+            notifications::task_assigned(id, task),
         ));
     }
-    let kept = said(&shared, &by.tenant, Topic::Assignee, &id, user.as_str());
-    tell(&shared, &by, told, vec![kept]).await
+    let kept = said(shared, &by.tenant, Topic::Assignee, id, name);
+    tell(shared, by, told, vec![kept]).await
 }
 
 fn status_of(thing: &Map<String, Value>) -> String {
@@ -96,6 +112,7 @@ fn status_of(thing: &Map<String, Value>) -> String {
 pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let result = wrapped(&body, "labResult");
     let id = id_in(result)?;
+    let _turn = shared.turns.take(&by.tenant, Topic::LabStatus, &id).await;
     let user = notifications::providers_user(result);
     let notify = |user| to_user(&shared, &by.tenant, &user, notifications::lab_result_ready(&id, result));
     let told = user.map(notify).into_iter().collect();
@@ -121,9 +138,10 @@ pub(super) async fn result_changed(
         // What is not in the change has not changed.
         return tell(&shared, &by, Vec::new(), Vec::new()).await;
     }
+    let _turn = shared.turns.take(&by.tenant, Topic::LabStatus, &id).await;
     let mut told = Vec::new();
     if let Some(user) = notifications::providers_user(result)
-        && is_news(&shared, &by.tenant, Topic::LabStatus, &id, &status).await?
+        && is_news(&shared, &by.tenant, Topic::LabStatus, &id, &status).await
     {
         told.push(to_user(
             &shared,
@@ -163,8 +181,11 @@ pub(super) async fn order_changed(
     Body(body): Body,
 ) -> Answer {
     let order = wrapped(&body, "order");
-    let status = status_of(&body);
-    let status = if status.is_empty() { "changed" } else { status.as_str() };
+    let status = [&body, order]
+        .map(status_of)
+        .into_iter()
+        .find(|status| !status.is_empty());
+    let status = status.as_deref().unwrap_or("changed");
     let is_urgent = Priority::of(order) == Priority::Urgent;
     let notify = |user| {
         to_user(

@@ -152,11 +152,15 @@ pub(super) async fn read(
         Some(at) => entities::instant(at).ok_or(Wrong::new("readAt", "must be an ISO 8601 date and time"))?,
         None => json!(Iso(now)),
     };
-    let participants = shared
-        .mail
-        .participants(&shared, tenant, &thread)
-        .await?
-        .unwrap_or_default();
+    let participants = shared.mail.participants(&shared, tenant, &thread).await;
+    let participants = participants.unwrap_or_else(|error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "it is not known who takes part in a thread; telling whoever has read"
+        );
+        None
+    });
+    let participants = participants.unwrap_or_default();
     let mut to: BTreeSet<&UserId> = participants.iter().collect();
     to.insert(&reader);
     let fields = [

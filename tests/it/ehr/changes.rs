@@ -16,6 +16,48 @@ fn starts_and_states(heard: &[(String, Value)]) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
+async fn whoever_gets_a_task_back_that_was_nobodys_is_notified_again() {
+    let clinic = Clinic::start().await;
+    let nurse = staff("a", "N1");
+    let mut at_nurse = clinic.connect(&nurse).await;
+    let rest = clinic.rest(&nurse);
+    let task = json!({"id": "K1", "title": "Call back", "assignedTo": "N1"});
+    rest.post("/api/tasks", &task).await.expect(202);
+    clinic.heard(&mut at_nurse, &nurse).await;
+
+    let nobodys = json!({"title": "Call back", "assignedTo": null});
+    let answer = rest.patch("/api/tasks/K1", &nobodys).await.expect(202);
+    assert_eq!(answer["event_id"], Value::Null);
+    rest.patch("/api/tasks/K1", &task).await.expect(202);
+    rest.patch("/api/tasks/K1", &task).await.expect(202);
+
+    let heard = clinic.heard(&mut at_nurse, &nurse).await;
+    assert_eq!(names(&heard), ["notification:new"], "once, and not for the repetition");
+}
+
+#[tokio::test]
+async fn an_orders_status_is_told_whether_the_order_is_wrapped_or_not() {
+    let clinic = Clinic::start().await;
+    let doctor = staff("a", "D1");
+    let mut at_doctor = clinic.connect(&doctor).await;
+    let rest = clinic.rest(&doctor);
+    let order = json!({"status": "completed", "priority": "stat", "providerUserId": "D1", "patientName": "Erika M."});
+    let without = json!({"priority": "stat", "providerUserId": "D1", "patientName": "Erika M."});
+
+    for body in [
+        order.clone(),
+        json!({"order": order}),
+        json!({"status": "completed", "order": without}),
+    ] {
+        rest.patch("/api/orders/O1/status", &body).await.expect(202);
+
+        let (_, payload) = next(&mut at_doctor).await;
+        let message = &payload["notification"]["message"];
+        assert_eq!(message, "Order for Erika M. is now completed", "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_appointment_that_came_with_a_check_in_or_a_cancellation_is_known_afterwards() {
     let clinic = Clinic::start().await;
     let who = staff("a", "u1");

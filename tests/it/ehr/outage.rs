@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Clinic, Staff, appointment, staff, until};
+use super::{Clinic, Staff, appointment, message, names, staff, until};
 use crate::support::postgres::Postgres;
 use crate::support::{Client, eventually};
 
@@ -41,10 +41,49 @@ impl Scene {
         }
     }
 
+    async fn heard(&mut self) -> Vec<(String, Value)> {
+        self.clinic.heard(&mut self.page, &self.who).await
+    }
+
     async fn database_is_back(&self) {
         let database = Arc::clone(&self.database);
         tokio::task::spawn_blocking(move || database.restart()).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_is_answered_202_while_the_database_is_gone_and_pages_hear() {
+    let mut scene = Scene::new().await;
+    let rest = scene.clinic.rest(&scene.who);
+    scene.database.kill();
+
+    let task = json!({"title": "Call", "assignedTo": "u1"});
+    let result = json!({"status": "final", "providerUserId": "u1"});
+    let read = json!({"threadId": "T1", "readBy": "u1"});
+    for (path, body, told) in [
+        ("/api/tasks/K1", &task, "notification:new"),
+        ("/api/lab-results/R1", &result, "notification:new"),
+        ("/api/messages/M1/read", &read, "message:read"),
+        ("/api/appointments/A1", &appointment("A1"), "appointment:updated"),
+        // What is here already need not be asked of the database.
+        (
+            "/api/appointments/A1/status",
+            &json!({"status": "in_room"}),
+            "appointment:updated",
+        ),
+    ] {
+        let answer = rest.patch(path, body).await.expect(202);
+
+        assert!(answer["event_id"].is_string(), "{path}: {answer}");
+        assert_eq!(names(&scene.heard().await), [told], "{path}");
+    }
+    let again = rest.patch("/api/tasks/K1", &task).await.expect(202);
+    assert_eq!(again["event_id"], Value::Null, "that is known here");
+    // Nobody but the database knows whom, and of what.
+    let nobody_said = json!({"message": message("M1", "T1", "u1")});
+    rest.post("/api/messaging/T1/messages", &nobody_said).await.expect(503);
+    let in_room = json!({"status": "in_room"});
+    rest.patch("/api/appointments/A2/status", &in_room).await.expect(503);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
