@@ -43,7 +43,8 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some(
-                "An access token with the claims `sub` and `role`. In open mode (loopback only) none is asked for.",
+                "An access token with the claims `sub` and `role`; in open mode (loopback only) none is asked for. For the routes \
+                 under `ehr`, one with the claims `id` and `tenantId`, or one of role `service`, in every mode.",
             ));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));

@@ -225,7 +225,7 @@ const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetri
 
 /// The metrics, OpenMetrics 1.0
 ///
-/// Without a token, as Prometheus usually scrapes, unless `metrics_need_token` is set. They hold numbers, and no ids.
+/// Without a token, as Prometheus usually scrapes, unless `metrics.need_token` is set. They hold numbers, and no ids.
 #[utoipa::path(
     get, path = "/metrics", tag = OPERATING, security((), ("bearer" = [])),
     responses(

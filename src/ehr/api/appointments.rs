@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, EHR, TellProblems};
+use super::schema::{self, EHR, Taken};
 use super::{Answer, Body, Caller, Id, PathId, Refusal, event, tell, text, wrapped};
 use crate::domain::{Event, Fact, TenantId, Timestamp, Topic};
 use crate::ehr::entities::{self, Wrong};
@@ -21,9 +21,9 @@ const CHECKED_IN: [&str; 2] = ["patient:checkin", "appointment:checkedin"];
 
 /// Tell that an appointment was made
 #[utoipa::path(
-    post, path = "/api/appointments", operation_id = "ehr_appointment_created", tag = EHR, params(schema::OfTenant, schema::Once),
+    post, path = "/api/appointments", operation_id = "ehr_appointment_created", tag = EHR, params(schema::Telling),
     request_body = schema::Appointment,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), None)?;
@@ -36,9 +36,9 @@ pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(
 
 /// Tell that an appointment is another now
 #[utoipa::path(
-    patch, path = "/api/appointments/{id}", operation_id = "ehr_appointment_updated", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/appointments/{id}", operation_id = "ehr_appointment_updated", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::Appointment,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn updated(
     State(shared): State<Arc<Shared>>,
@@ -53,9 +53,9 @@ pub(super) async fn updated(
 
 /// Tell that an appointment is cancelled
 #[utoipa::path(
-    delete, path = "/api/appointments/{id}", operation_id = "ehr_appointment_cancelled", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
-    request_body = schema::Cancellation,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    delete, path = "/api/appointments/{id}", operation_id = "ehr_appointment_cancelled", tag = EHR, params(schema::Telling, schema::OfThing),
+    request_body = Option<schema::Cancellation>,
+    responses(Taken)
 )]
 pub(super) async fn cancelled(
     State(shared): State<Arc<Shared>>,
@@ -75,9 +75,9 @@ fn cancellation(by: &Caller, id: &str, body: &Map<String, Value>, now: Timestamp
 
 /// Tell how an appointment stands
 #[utoipa::path(
-    patch, path = "/api/appointments/{id}/status", operation_id = "ehr_appointment_status", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/appointments/{id}/status", operation_id = "ehr_appointment_status", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::StatusChange,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn status(
     State(shared): State<Arc<Shared>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, EHR, TellProblems};
+use super::schema::{self, EHR, Taken};
 use super::{Answer, Body, Caller, Id, PathId, event, id_in, tell, wrapped};
 use crate::domain::{Event, Fact, PatientId, TenantId, Topic, UserId};
 use crate::ehr::notifications::{self, Notification, Priority};
@@ -48,9 +48,9 @@ fn said(shared: &Shared, tenant: &TenantId, topic: Topic, id: &str, value: &str)
 
 /// Notify whoever has a new task
 #[utoipa::path(
-    post, path = "/api/tasks", operation_id = "ehr_task_created", tag = EHR, params(schema::OfTenant, schema::Once),
+    post, path = "/api/tasks", operation_id = "ehr_task_created", tag = EHR, params(schema::Telling),
     request_body = schema::Task,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let task = wrapped(&body, "task");
@@ -60,9 +60,9 @@ pub(super) async fn task_created(State(shared): State<Arc<Shared>>, by: Caller, 
 
 /// Notify whoever has a task now and had it not before
 #[utoipa::path(
-    patch, path = "/api/tasks/{id}", operation_id = "ehr_task_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/tasks/{id}", operation_id = "ehr_task_changed", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::Task,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn task_changed(
     State(shared): State<Arc<Shared>>,
@@ -105,9 +105,9 @@ fn status_of(thing: &Map<String, Value>) -> String {
 
 /// Notify of a result of the laboratory
 #[utoipa::path(
-    post, path = "/api/lab-results", operation_id = "ehr_lab_result_created", tag = EHR, params(schema::OfTenant, schema::Once),
+    post, path = "/api/lab-results", operation_id = "ehr_lab_result_created", tag = EHR, params(schema::Telling),
     request_body = schema::LabResult,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let result = wrapped(&body, "labResult");
@@ -122,9 +122,9 @@ pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller
 
 /// Notify of a result whose status is another now
 #[utoipa::path(
-    patch, path = "/api/lab-results/{id}", operation_id = "ehr_lab_result_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/lab-results/{id}", operation_id = "ehr_lab_result_changed", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::LabResult,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn result_changed(
     State(shared): State<Arc<Shared>>,
@@ -156,9 +156,9 @@ pub(super) async fn result_changed(
 
 /// Notify of an order
 #[utoipa::path(
-    post, path = "/api/orders", operation_id = "ehr_order_created", tag = EHR, params(schema::OfTenant, schema::Once),
+    post, path = "/api/orders", operation_id = "ehr_order_created", tag = EHR, params(schema::Telling),
     request_body = schema::Order,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let order = wrapped(&body, "order");
@@ -170,9 +170,9 @@ pub(super) async fn order_created(State(shared): State<Arc<Shared>>, by: Caller,
 
 /// Notify of an urgent order's new status
 #[utoipa::path(
-    patch, path = "/api/orders/{id}/status", operation_id = "ehr_order_changed", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/orders/{id}/status", operation_id = "ehr_order_changed", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::Order,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn order_changed(
     State(shared): State<Arc<Shared>>,
@@ -201,9 +201,9 @@ pub(super) async fn order_changed(
 
 /// Tell a patient's vital signs to those who view them
 #[utoipa::path(
-    patch, path = "/api/patients/{id}/vitals", operation_id = "ehr_vitals", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
+    patch, path = "/api/patients/{id}/vitals", operation_id = "ehr_vitals", tag = EHR, params(schema::Telling, schema::OfPatient),
     request_body = schema::PatientData,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn vitals(
     State(shared): State<Arc<Shared>>,
@@ -216,9 +216,9 @@ pub(super) async fn vitals(
 
 /// Tell a patient's allergies to those who view them
 #[utoipa::path(
-    post, path = "/api/patients/{id}/allergies", operation_id = "ehr_allergies", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
+    post, path = "/api/patients/{id}/allergies", operation_id = "ehr_allergies", tag = EHR, params(schema::Telling, schema::OfPatient),
     request_body = schema::PatientData,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn allergies(
     State(shared): State<Arc<Shared>>,
@@ -231,9 +231,9 @@ pub(super) async fn allergies(
 
 /// Tell a patient's medications to those who view them
 #[utoipa::path(
-    post, path = "/api/patients/{id}/medications", operation_id = "ehr_medications", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The patient")),
+    post, path = "/api/patients/{id}/medications", operation_id = "ehr_medications", tag = EHR, params(schema::Telling, schema::OfPatient),
     request_body = schema::PatientData,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn medications(
     State(shared): State<Arc<Shared>>,

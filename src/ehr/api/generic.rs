@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
 use super::clinical::NOTIFICATION;
-use super::schema::{self, AskProblems, EHR, TellProblems};
+use super::schema::{self, AskProblems, EHR, NoSense, Taken};
 use super::{Answer, Body, Caller, PathId, Refusal, tell};
 use crate::domain::{Event, PatientId, TenantId};
 use crate::ehr::entities::{self, Wrong};
@@ -26,9 +26,9 @@ const PRIOR_AUTHORISATION: &str = "prior_auth:";
 
 /// Tell a further event
 #[utoipa::path(
-    post, path = "/api/events", operation_id = "ehr_event", tag = EHR, params(schema::OfTenant, schema::Once),
+    post, path = "/api/events", operation_id = "ehr_event", tag = EHR, params(schema::Telling),
     request_body = schema::Further,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn event(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let name = body.get("event").and_then(Value::as_str).unwrap_or_default();
@@ -83,7 +83,7 @@ fn prior_authorisation(
 
 /// Who is there
 #[utoipa::path(
-    get, path = "/api/presence", operation_id = "ehr_presence", tag = EHR, params(schema::OfTenant),
+    get, path = "/api/presence", operation_id = "ehr_presence", tag = EHR, params(schema::Asking),
     responses((status = 200, description = "Who", body = Vec<schema::Person>), AskProblems)
 )]
 pub(super) async fn presence(State(shared): State<Arc<Shared>>, by: Caller) -> Result<impl IntoResponse, Refusal> {
@@ -94,8 +94,8 @@ pub(super) async fn presence(State(shared): State<Arc<Shared>>, by: Caller) -> R
 
 /// Who views a patient
 #[utoipa::path(
-    get, path = "/api/patients/{id}/viewers", operation_id = "ehr_viewers", tag = EHR, params(schema::OfTenant, ("id" = String, Path, description = "The patient")),
-    responses((status = 200, description = "Who", body = Vec<schema::Viewer>), AskProblems)
+    get, path = "/api/patients/{id}/viewers", operation_id = "ehr_viewers", tag = EHR, params(schema::Asking, schema::OfPatient),
+    responses((status = 200, description = "Who", body = Vec<schema::Viewer>), AskProblems, NoSense)
 )]
 pub(super) async fn viewers(
     State(shared): State<Arc<Shared>>,

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, AskProblems, EHR, TellProblems};
+use super::schema::{self, AskProblems, Away, EHR, NoSense, Taken};
 use super::{Answer, Body, Caller, Id, PathId, accepted, event, list, tell, told};
 use crate::domain::{RoomName, TenantId, ThreadId, UserId};
 use crate::ehr::entities::{self, Wrong};
@@ -36,9 +36,9 @@ fn rooms_of<'a>(tenant: &TenantId, users: impl IntoIterator<Item = &'a UserId>) 
 
 /// Say who takes part in a thread
 #[utoipa::path(
-    put, path = "/api/messaging/{id}/participants", operation_id = "ehr_participants", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The thread")),
+    put, path = "/api/messaging/{id}/participants", operation_id = "ehr_participants", tag = EHR, params(schema::Telling, schema::OfThread),
     request_body = schema::Participants,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn participants(
     State(shared): State<Arc<Shared>>,
@@ -57,9 +57,9 @@ pub(super) async fn participants(
 
 /// Tell a message to its thread
 #[utoipa::path(
-    post, path = "/api/messaging/{id}/messages", operation_id = "ehr_message_sent", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "The thread")),
+    post, path = "/api/messaging/{id}/messages", operation_id = "ehr_message_sent", tag = EHR, params(schema::Telling, schema::OfThread),
     request_body = schema::Sent,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn sent(
     State(shared): State<Arc<Shared>>,
@@ -128,9 +128,9 @@ pub(super) async fn sent(
 
 /// Tell that somebody has read a message
 #[utoipa::path(
-    patch, path = "/api/messages/{id}/read", operation_id = "ehr_message_read", tag = EHR, params(schema::OfTenant, schema::Once, ("id" = String, Path, description = "Its id")),
+    patch, path = "/api/messages/{id}/read", operation_id = "ehr_message_read", tag = EHR, params(schema::Telling, schema::OfThing),
     request_body = schema::Read,
-    responses((status = 202, description = "It is taken", body = schema::Told), TellProblems)
+    responses(Taken)
 )]
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -189,8 +189,8 @@ pub(super) struct Whose {
 
 /// How many messages somebody has not read
 #[utoipa::path(
-    get, path = "/api/messaging/unread-count", operation_id = "ehr_unread_count", tag = EHR, params(schema::OfTenant, schema::OfUser),
-    responses((status = 200, description = "How many", body = schema::Count), AskProblems)
+    get, path = "/api/messaging/unread-count", operation_id = "ehr_unread_count", tag = EHR, params(schema::Asking, schema::OfUser),
+    responses((status = 200, description = "How many", body = schema::Count), AskProblems, NoSense, Away)
 )]
 pub(super) async fn unread_count(
     State(shared): State<Arc<Shared>>,

@@ -15,24 +15,27 @@ pub(super) const EHR: &str = "ehr";
 /// What contract B adds to the document, without its paths.
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(Problem)),
+    components(schemas(Problem, Told)),
     tags((name = EHR, description = "A clinic's EHR: its backend tells after its own commit, and its pages hear. A token \
     with the claims `id` and `tenantId`, or one of role `service`")))]
 pub(super) struct Document;
 
-/// What every request says.
+/// What a question says.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(super) struct OfTenant {
+pub(super) struct Asking {
     /// Whose it is. A token that names a tenant must name the same.
     #[param(rename = "x-tenant-id", example = "clinic-a")]
     tenant: String,
 }
 
-/// What a request may say that shall have its effect once.
+/// What a request says that tells something.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(super) struct Once {
+pub(super) struct Telling {
+    /// Whose it is. A token that names a tenant must name the same.
+    #[param(rename = "x-tenant-id", example = "clinic-a")]
+    tenant: String,
     /// For 24 hours the same key and body on the same path get the same answer, with `Idempotency-Replayed: true`, and nothing
     /// is told again; with anything else the key is refused. Keys of other tenants and routes are others.
     #[param(
@@ -43,6 +46,30 @@ pub(super) struct Once {
         example = "4711"
     )]
     key: Option<String>,
+}
+
+/// A path that names a thing.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfThing {
+    /// Its id
+    id: String,
+}
+
+/// A path that names a patient.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfPatient {
+    /// The patient
+    id: String,
+}
+
+/// A path that names a thread.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfThread {
+    /// The thread
+    id: String,
 }
 
 /// Whose unread messages a backend asks for.
@@ -62,7 +89,7 @@ pub(super) struct Problem {
     error: String,
 }
 
-/// How a question is refused.
+/// How every question can be refused.
 #[derive(IntoResponses)]
 pub(super) enum AskProblems {
     /// No token, or none that is valid
@@ -71,17 +98,24 @@ pub(super) enum AskProblems {
     /// The tenant is missing, or not the token's
     #[response(status = 403)]
     Forbidden(Problem),
-    /// Something asked for makes no sense
-    #[response(status = 422)]
-    Invalid(Problem),
-    /// It cannot be answered now
-    #[response(status = 503)]
-    Unavailable(Problem),
 }
 
-/// How something that is told is refused.
+/// Something asked for makes no sense
 #[derive(IntoResponses)]
-pub(super) enum TellProblems {
+#[response(status = 422)]
+pub(super) struct NoSense(Problem);
+
+/// It cannot be answered now
+#[derive(IntoResponses)]
+#[response(status = 503)]
+pub(super) struct Away(Problem);
+
+/// How something that is told is answered.
+#[derive(IntoResponses)]
+pub(super) enum Taken {
+    /// It is taken
+    #[response(status = 202)]
+    Accepted(Told),
     /// The body is no JSON object
     #[response(status = 400)]
     Unreadable(Problem),
@@ -108,7 +142,7 @@ pub(super) enum TellProblems {
 pub(super) struct Told {
     /// The event that the request is about; `null`: nobody had to be told.
     event_id: Option<String>,
-    /// Whether it is durable and on its way. If not, it is told as soon as that is possible.
+    /// Whether it is durable and on its way. If not, and there is an event, that is told as soon as it is possible.
     delivered: bool,
 }
 
@@ -163,7 +197,7 @@ pub(super) struct StatusChange {
     patient_name: Option<String>,
     /// For `cancelled`.
     reason: Option<String>,
-    /// The whole appointment; may be left out if it was told before.
+    /// The whole appointment; may be left out if it was told before, by any of these routes.
     appointment: Option<Appointment>,
 }
 
@@ -226,7 +260,7 @@ pub(super) struct Task {
     /// May be left out where the path names it.
     id: Option<String>,
     title: Option<String>,
-    /// The user who is notified; nobody, if it is left out.
+    /// The user who is notified, if they did not have it before. `null`: it is nobody's; left out: that has not changed.
     assigned_to: Option<String>,
     /// `low`, `normal`, `high`, `urgent`.
     priority: Option<String>,
@@ -239,11 +273,18 @@ pub(super) struct LabResult {
     /// May be left out where the path names it.
     id: Option<String>,
     order_id: Option<String>,
+    /// What was ordered, as people read it; without it `testName`, without that `type`.
     order_type: Option<String>,
+    test_name: Option<String>,
+    #[schema(rename = "type")]
+    kind: Option<String>,
     patient_name: Option<String>,
-    /// The provider's user; without it `providerId` is.
+    /// The provider's user, who is notified; without it the next of these three that is there.
     provider_user_id: Option<String>,
+    ordering_provider_user_id: Option<String>,
+    /// A provider whose id is their user's as well.
     provider_id: Option<String>,
+    ordering_provider_id: Option<String>,
     status: Option<String>,
     /// `panic_value` and `cancerous` are urgent.
     flag: Option<String>,
@@ -255,11 +296,19 @@ pub(super) struct LabResult {
 pub(super) struct Order {
     /// May be left out where the path names it.
     id: Option<String>,
+    /// What was ordered, as people read it; without it `testName`, without that `type`.
     order_type: Option<String>,
+    test_name: Option<String>,
+    #[schema(rename = "type")]
+    kind: Option<String>,
     patient_name: Option<String>,
-    /// The provider's user; without it `providerId` is.
+    /// The provider's user, who is notified; without it the next of these three that is there.
     provider_user_id: Option<String>,
+    ordering_provider_user_id: Option<String>,
+    /// A provider whose id is their user's as well.
     provider_id: Option<String>,
+    ordering_provider_id: Option<String>,
+    /// May stand beside `order` as well.
     status: Option<String>,
     /// `stat` is urgent, `routine` normal.
     priority: Option<String>,

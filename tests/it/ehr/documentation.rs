@@ -123,6 +123,27 @@ async fn its_routes_are_documented_where_it_is_on_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn nothing_is_asked_for_that_is_not_needed_and_no_answer_is_documented_that_nobody_gets() {
+    let clinic = Clinic::start().await;
+
+    let document = clinic.server.rest().get("/api/openapi.json").await.expect(200);
+
+    let answers = |pattern: &str| -> Vec<String> {
+        let answers = &document["paths"][pattern]["get"]["responses"];
+        answers.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(answers("/api/presence"), ["200", "401", "403"]);
+    assert_eq!(answers("/api/patients/{id}/viewers"), ["200", "401", "403", "422"]);
+    assert_eq!(
+        answers("/api/messaging/unread-count"),
+        ["200", "401", "403", "422", "503"]
+    );
+    let cancelling = &document["paths"]["/api/appointments/{id}"]["delete"]["requestBody"];
+    assert!(cancelling["content"].is_object(), "{cancelling}");
+    assert_ne!(cancelling["required"], true);
+}
+
+#[tokio::test]
 async fn every_route_takes_answers_and_refuses_as_it_is_documented() {
     let clinic = Clinic::start().await;
     let who = staff("a", "u1");
