@@ -63,6 +63,9 @@ test("somebody is seen typing until they stop", async ({ page, other, clinic }) 
 
   await other.getByLabel("reply").pressSequentially("on my way");
   await expect(list(page, "typing")).toHaveText(["Dr. bob"]);
+  // What was said of the typing has come before this.
+  await clinic.message("M1", "ann", "see you");
+  await expect(list(other, "messages")).toHaveText(["M1: see you"]);
   await expect(list(other, "typing")).toHaveCount(0);
   await other.getByLabel("reply").blur();
 
