@@ -19,11 +19,10 @@ use super::error::{ApiError, Details};
 use super::extract::{JsonBody, authenticate};
 use super::fields::Fields;
 use crate::domain::access::{self, Action, Identity};
+use crate::domain::idempotency_key;
 use crate::service::{OnceKey, WriteError};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The longest key, in characters.
-const MAX_KEY: usize = 255;
 
 /// What a body is read as.
 pub(super) trait Asked: Sized {
@@ -159,58 +158,15 @@ fn replayed(mut response: Response) -> Response {
     response
 }
 
-/// The request's `Idempotency-Key`: 1 to 255 visible ASCII characters, once.
+/// The request's `Idempotency-Key`.
 fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    let is_valid =
-        (1..=MAX_KEY).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic) && keys.next().is_none();
-    match key.to_str() {
-        Ok(key) if is_valid => Ok(Some(key.to_owned())),
-        Ok(_) | Err(_) => {
-            let why = "must be one value of 1 to 255 visible ASCII characters";
-            Err(ApiError::invalid(Details::of("Idempotency-Key", why)))
-        }
-    }
+    let sent = headers.get_all(IDEMPOTENCY_KEY).iter().map(HeaderValue::as_bytes);
+    let key = idempotency_key(sent);
+    let key = key.map_err(|invalid| ApiError::invalid(Details::of("Idempotency-Key", invalid.to_string())))?;
+    Ok(key.map(str::to_owned))
 }
 
 /// What 201 and 200 are for: something new, or something that was there before.
 pub(super) fn created(is_new: bool) -> StatusCode {
     if is_new { StatusCode::CREATED } else { StatusCode::OK }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(values: &[&[u8]]) -> Result<Option<String>, (u16, String)> {
-        let headers = values
-            .iter()
-            .map(|value| (IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).unwrap()))
-            .collect();
-        key(&headers).map_err(|error| error.shown())
-    }
-
-    #[test]
-    fn a_key_is_taken_as_it_is() {
-        assert_eq!(keys(&[]), Ok(None));
-        assert_eq!(keys(&[b"a-1"]), Ok(Some("a-1".to_owned())));
-        assert_eq!(keys(&["k".repeat(255).as_bytes()]), Ok(Some("k".repeat(255))));
-    }
-
-    #[test]
-    fn a_key_that_is_empty_long_invisible_or_double_is_refused_by_name() {
-        for wrong in [
-            &[b"".as_slice()] as &[_],
-            &["k".repeat(256).as_bytes()],
-            &[b"a b"],
-            &[b"\xc3\xa4"],
-            &[b"a", b"a"],
-        ] {
-            let (status, body) = keys(wrong).unwrap_err();
-
-            assert_eq!(status, 422);
-            assert!(body.contains("Idempotency-Key"), "{body}");
-        }
-    }
 }

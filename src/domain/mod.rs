@@ -6,6 +6,7 @@
 mod event;
 mod fact;
 mod id;
+mod idempotency;
 mod payload;
 mod position;
 mod room;
@@ -28,6 +29,7 @@ pub use id::{
     BedId, EventId, HospitalId, InvalidId, InvalidName, PatientId, StaffId, TaskId, TenantId, ThreadId, TriageId,
     UserId, WardName,
 };
+pub use idempotency::{InvalidIdempotencyKey, idempotency_key};
 pub use payload::{FreeForm, FreeValue, Payload};
 pub use position::{InvalidPosition, Position};
 pub use room::{InvalidRoom, Room, RoomName};

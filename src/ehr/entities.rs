@@ -1,6 +1,8 @@
 //! What backends hand in, brought to the exact form that the EHR's pages expect (contract B, §3): complete, ids as text,
 //! instants in UTC with milliseconds, nothing that is unset, and nothing beside it.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::events::Iso;
@@ -12,14 +14,14 @@ use crate::domain::{Timestamp, UserId};
 #[error("{field} {why}")]
 pub(super) struct Wrong {
     field: String,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 impl Wrong {
-    pub(super) fn new(field: impl Into<String>, why: &'static str) -> Self {
+    pub(super) fn new(field: impl Into<String>, why: impl Into<Cow<'static, str>>) -> Self {
         Self {
             field: field.into(),
-            why,
+            why: why.into(),
         }
     }
 }
