@@ -197,11 +197,7 @@ async fn serve(State(transport): State<Arc<Transport>>, mut request: Request<Bod
                 Ok(polling::open(&transport.engine, &transport.registry, Arc::new(guard), kept).await)
             }
             (Asked::Polling, Some(conn)) => {
-                let answer = polling::answer(&transport.engine, conn, request, transport.max_message_bytes).await;
-                if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    transport.registry.metrics.too_large.inc();
-                }
-                Ok(answer)
+                Ok(polling::answer(&transport.engine, conn, request, transport.max_message_bytes).await)
             }
             (Asked::Websocket, conn) => upgrade(&transport, conn, credentials, request),
         }

@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Frame;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::conn::{Conn, ConnGuard, Registry};
 use super::engine::Engine;
@@ -46,7 +47,11 @@ pub(super) async fn answer(
     max_bytes: usize,
 ) -> Response<Body> {
     if request.method() != Method::GET {
-        return post(engine, &conn, request, max_bytes).await;
+        let answer = post(engine, &conn, request, max_bytes).await;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            conn.note_too_large();
+        }
+        return answer;
     }
     let poll = InFlight { conn };
     let response = {
@@ -96,12 +101,24 @@ async fn post(engine: &Engine, conn: &Conn, request: Request<Body>, max_bytes: u
     if conn.has_connected() {
         return engine.answer(request).await.map(Body::from);
     }
-    // The library keeps a session that has not joined the namespace, even if its client closes it: look for that.
+    // The library keeps a session that has not joined the namespace, even if its client closes it or sends too much: look for
+    // that.
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, max_bytes).await else {
-        let mut refusal = Response::new(Body::empty());
-        *refusal.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return refusal;
+    let body = match Limited::new(body, max_bytes).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            let is_too_large = error.is::<LengthLimitError>();
+            if is_too_large {
+                conn.finish();
+            }
+            let mut refusal = Response::new(Body::empty());
+            *refusal.status_mut() = if is_too_large {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            return refusal;
+        }
     };
     let is_goodbye = body.split(|byte| *byte == shim::SEPARATOR).any(|packet| packet == b"1");
     let response = engine.answer(Request::from_parts(parts, Body::from(body))).await;

@@ -188,6 +188,45 @@ async fn messages_of_a_megabyte_are_taken_and_larger_ones_end_the_connection() {
 }
 
 #[tokio::test]
+async fn a_post_that_is_too_large_is_refused_counted_and_ends_its_own_session_alone() {
+    let server = TestServer::start().await;
+    let mut others = Vec::new();
+    for transport in Transport::ALL {
+        let mut other = server.visitor_as(&admin()).over(transport).connect().await;
+        other.join("patient_P1").await;
+        others.push(other);
+    }
+    let too_large = "x".repeat(1_100_000);
+
+    // Before and after it has joined the namespace.
+    for (count, has_joined) in [(1, false), (2, true)] {
+        let session = url(
+            &server,
+            &format!("EIO=4&transport=polling&sid={}", open(&server, "").await),
+        );
+        if has_joined {
+            http().post(&session).body("40").send().await.unwrap();
+            let connected = http().get(&session).send().await.unwrap().text().await.unwrap();
+            assert!(connected.contains("40{"), "{connected}");
+        }
+
+        let refused = http().post(&session).body(format!("42[\"{too_large}\"]")).send().await;
+
+        assert_eq!(refused.unwrap().status(), 413, "joined: {has_joined}");
+        eventually("its session has ended", async || {
+            let answer = http().post(&session).body("3").send().await.unwrap();
+            (answer.status() == 400).then_some(())
+        })
+        .await;
+        assert_eq!(metric(&server, "wardbell_client_messages_too_large_total").await, count);
+    }
+    server.alert("P1", "critical", "still here").await;
+    for other in &mut others {
+        assert_eq!(other.expect("patient_alert").await["message"], "still here");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_never_joins_the_namespace_ends() {
     let server = TestServer::builder()
         .set("WARDBELL__SOCKET__CONNECT_TIMEOUT", "1s")
