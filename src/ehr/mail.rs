@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::Shared;
 use super::{events, rooms};
 use crate::domain::{Event, EventId, Fact, TenantId, ThreadId, Timestamp, Topic, UserId};
-use crate::ports::{Append, StateChange, StoreError};
+use crate::ports::{Append, StoreError};
 
 /// Threads whose participants are kept in mind.
 const MAX_THREADS: u64 = 20_000;
@@ -22,11 +22,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Users whose messages are counted together.
 const BATCH: usize = 256;
 
+type ThreadKey = (TenantId, ThreadId);
 type Participants = Option<Arc<BTreeSet<UserId>>>;
 
 /// What is known of threads, and whose messages must be counted.
 pub(super) struct Mail {
-    threads: Cache<(TenantId, ThreadId), (Instant, Participants)>,
+    threads: Cache<ThreadKey, (Instant, Participants)>,
     /// For how long that is believed: another node may have heard otherwise.
     believed_for: Duration,
     uncounted: Mutex<BTreeSet<(TenantId, UserId)>>,
@@ -64,14 +65,12 @@ impl Mail {
             (Err(_), Some((_, participants))) => return Ok(participants),
             (Err(error), None) => return Err(error),
         };
-        let participants = said
-            .and_then(|fact| serde_json::from_str(&fact.value).ok())
-            .map(Arc::new);
+        let participants = said.as_ref().and_then(participants_in);
         Ok(self.keep(key, asked_at, participants))
     }
 
     /// Keeps in mind what the store said, unless the backend has said something since it was asked; what holds now.
-    fn keep(&self, key: (TenantId, ThreadId), asked_at: Instant, said: Participants) -> Participants {
+    fn keep(&self, key: ThreadKey, asked_at: Instant, said: Participants) -> Participants {
         let newer = |known: Option<moka::Entry<_, (Instant, Participants)>>| match known {
             Some(known) if known.value().0 > asked_at => known.into_value(),
             Some(_) | None => (asked_at, said),
@@ -80,26 +79,23 @@ impl Mail {
     }
 
     /// What is to be kept of a thread's participants.
-    pub(super) fn said(
-        tenant: &TenantId,
-        thread: &ThreadId,
-        participants: &BTreeSet<UserId>,
-        at: Timestamp,
-    ) -> StateChange {
-        StateChange::Fact(Fact {
+    pub(super) fn said(tenant: &TenantId, thread: &ThreadId, participants: &BTreeSet<UserId>, at: Timestamp) -> Fact {
+        Fact {
             tenant: tenant.clone(),
             topic: Topic::Participants,
             id: thread.as_str().to_owned(),
             // Ids always have a JSON form.
             value: serde_json::to_string(participants).unwrap_or_default(),
             at,
-        })
+        }
     }
 
-    /// These take part from now on, as this node was told.
-    pub(super) fn believe(&self, tenant: &TenantId, thread: &ThreadId, participants: BTreeSet<UserId>) {
-        let key = (tenant.clone(), thread.clone());
-        self.threads.insert(key, (Instant::now(), Some(Arc::new(participants))));
+    /// This says who takes part in a thread from now on, as this node was told.
+    pub(super) fn believe(&self, said: &Fact) {
+        if let Ok(thread) = said.id.parse() {
+            let key = (said.tenant.clone(), thread);
+            self.threads.insert(key, (Instant::now(), participants_in(said)));
+        }
     }
 
     /// Their unread messages have become more or fewer.
@@ -186,6 +182,10 @@ impl Mail {
     }
 }
 
+fn participants_in(fact: &Fact) -> Participants {
+    serde_json::from_str(&fact.value).ok().map(Arc::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +197,12 @@ mod tests {
         let people = |ids: &[&str]| ids.iter().map(|id| UserId::parse(id).unwrap()).collect::<BTreeSet<_>>();
         let asked_at = Instant::now();
 
-        mail.believe(&tenant, &thread, people(&["u2"]));
+        mail.believe(&Mail::said(
+            &tenant,
+            &thread,
+            &people(&["u2"]),
+            Timestamp::from_micros(0),
+        ));
         let before = Some(Arc::new(people(&["u1", "u2"])));
         let held = mail.keep((tenant.clone(), thread.clone()), asked_at, before.clone());
         let later = mail.keep((tenant, thread), Instant::now(), before.clone());

@@ -65,12 +65,24 @@ impl Shared {
         }
     }
 
-    /// Tells events, now or as soon as that is possible, and whoever has more or fewer unread messages by that.
+    /// Tells events, now or as soon as that is possible, and whoever has more or fewer unread messages by that. Participants
+    /// that are said with them are believed from then on: what is refused, or was told before, changes nothing.
     pub(super) async fn tell(&self, append: Append) -> Result<Told, TellError> {
         let changes = append.changes.clone();
+        let said = append.facts().find(|fact| fact.topic == Topic::Participants).cloned();
+        // What is believed last is what was kept last.
+        let _turn = match &said {
+            Some(said) => self.turns.take(&said.tenant, said.topic, &said.id).await,
+            None => None,
+        };
         let told = self.outlet.tell(append).await?;
-        if told.is_delivered && !told.is_replayed {
-            self.count(&changes);
+        if !told.is_replayed {
+            if let Some(said) = &said {
+                self.mail.believe(said);
+            }
+            if told.is_delivered {
+                self.count(&changes);
+            }
         }
         Ok(told)
     }

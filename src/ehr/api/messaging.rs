@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::schema::{self, AskProblems, Away, EHR, NoSense, Taken};
-use super::{Answer, Body, Caller, Id, PathId, accepted, event, list, tell, told};
+use super::{Answer, Body, Caller, Id, PathId, event, list, tell};
 use crate::domain::{RoomName, TenantId, ThreadId, UserId};
 use crate::ehr::entities::{self, Wrong};
 use crate::ehr::events::{self, Iso};
@@ -48,11 +48,7 @@ pub(super) async fn participants(
 ) -> Answer {
     let participants = participants_in(&body)?.ok_or(Wrong::new("participants", "is missing"))?;
     let said = Mail::said(&by.tenant, &thread, &participants, shared.clock.now());
-    let told = told(&shared, &by, Vec::new(), vec![said]).await?;
-    if !told.is_replayed {
-        shared.mail.believe(&by.tenant, &thread, participants);
-    }
-    Ok(accepted(told))
+    tell(&shared, &by, Vec::new(), vec![StateChange::Fact(said)]).await
 }
 
 /// Tell a message to its thread
@@ -80,10 +76,9 @@ pub(super) async fn sent(
     let Id(message_id) = field("id").parse().or(Err(Wrong::new("message.id", "is not an id")))?;
 
     let mut changes = Vec::new();
-    let said = participants_in(&body)?;
-    let participants = if let Some(said) = &said {
-        changes.push(Mail::said(tenant, &thread, said, now));
-        said.clone()
+    let participants = if let Some(said) = participants_in(&body)? {
+        changes.push(StateChange::Fact(Mail::said(tenant, &thread, &said, now)));
+        said
     } else {
         let known = shared.mail.participants(&shared, tenant, &thread).await?;
         known
@@ -118,12 +113,7 @@ pub(super) async fn sent(
             at: now,
         })
     }));
-    let told = told(&shared, &by, events, changes).await?;
-    // Not before it is certain to be kept: what is refused changes nothing.
-    if let Some(said) = said.filter(|_| !told.is_replayed) {
-        shared.mail.believe(tenant, &thread, said);
-    }
-    Ok(accepted(told))
+    tell(&shared, &by, events, changes).await
 }
 
 /// Tell that somebody has read a message

@@ -15,6 +15,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use bytes::Bytes;
@@ -63,8 +64,21 @@ pub(super) fn routes(shared: Arc<Shared>) -> (Router, utoipa::openapi::OpenApi) 
         .split_for_parts();
     let router = router
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), once::once))
-        .layer(DefaultBodyLimit::max(max_body_bytes));
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(middleware::from_fn(to_the_end));
     (router.with_state(shared), document)
+}
+
+/// Does what is asked to its end, whether whoever asked waits for the answer or hangs up: what is kept is to have all that follows
+/// from it.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Refusal::Unavailable.into_response(), // the node is ending
+        },
+    }
 }
 
 type Answer = Result<Response, Refusal>;
@@ -259,28 +273,18 @@ fn event(name: &str, rooms: Vec<RoomName>, payload: Payload, now: Timestamp) -> 
 
 /// Tells a caller's events, and answers.
 async fn tell(shared: &Shared, by: &Caller, events: Vec<Arc<Event>>, changes: Vec<StateChange>) -> Answer {
-    Ok(accepted(told(shared, by, events, changes).await?))
-}
-
-/// Tells a caller's events; what is to be answered.
-async fn told(
-    shared: &Shared,
-    by: &Caller,
-    events: Vec<Arc<Event>>,
-    changes: Vec<StateChange>,
-) -> Result<Told, TellError> {
     let event_id = events.first().map(|event| event.id);
     if events.is_empty() && changes.is_empty() {
         // Nor is there anything that could happen twice.
-        return Ok(Told {
+        return Ok(accepted(Told {
             event_id,
             is_delivered: false,
             is_replayed: false,
-        });
+        }));
     }
     let once = by.key.clone().map(|key| key.once(event_id, shared.clock.now()));
     let append = Append { events, changes, once };
-    shared.tell(append).await
+    Ok(accepted(shared.tell(append).await?))
 }
 
 fn accepted(told: Told) -> Response {

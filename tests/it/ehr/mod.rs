@@ -10,6 +10,7 @@ mod presence;
 mod recovery;
 mod rest;
 mod tenants;
+mod threads;
 
 use serde_json::{Map, Value, json};
 use wardbell::clock::Clock;
