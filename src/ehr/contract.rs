@@ -9,8 +9,8 @@ use super::party::Client;
 use super::shared::Shared;
 use super::token::{self, Person, Verified};
 use super::{events, rooms};
-use crate::domain::Timestamp;
-use crate::ports::{Contract, Guest, Hello};
+use crate::domain::{PatientId, ThreadId, Timestamp};
+use crate::ports::{Contract, Guest, Hello, Lasting};
 
 /// What pages say instead of a token that they are not shown: it is in the cookie.
 const PLACEHOLDERS: [&str; 4] = ["", "__http_only_cookie__", "cookie", "__cookie__"];
@@ -73,8 +73,8 @@ impl Contract for Door {
         ]
     }
 
-    fn is_urgent(&self, event: &str, payload: &Value) -> bool {
-        is_urgent(event, payload)
+    fn lasting(&self, event: &str, payload: &Value) -> Option<Lasting> {
+        lasting(event, payload)
     }
 
     fn dropped(&self) {
@@ -82,11 +82,26 @@ impl Contract for Door {
     }
 }
 
-/// That somebody stopped must never be what is dropped: nobody would say it again.
-pub(super) fn is_urgent(event: &str, payload: &Value) -> bool {
-    let says_no = |key: &str| payload.get(key) == Some(&Value::Bool(false));
-    (event == events::MESSAGE_TYPING && says_no("isTyping"))
-        || (event == events::PATIENT_VIEWING && says_no("isViewing"))
+/// What a client says that it begins or ends. That somebody stopped must never be what is dropped: nobody would say it again.
+pub(super) fn lasting(event: &str, payload: &Value) -> Option<Lasting> {
+    let text = |field: &str| payload.get(field).and_then(token::text);
+    let (what, field) = match event {
+        events::MESSAGE_TYPING => (
+            ThreadId::parse(&text("threadId")?).ok()?.as_str().to_owned(),
+            "isTyping",
+        ),
+        events::PATIENT_VIEWING => (
+            PatientId::parse(&text("patientId")?).ok()?.as_str().to_owned(),
+            "isViewing",
+        ),
+        _ => return None,
+    };
+    let goes_on = payload.get(field)?.as_bool()?;
+    Some(if goes_on {
+        Lasting::Begins(what)
+    } else {
+        Lasting::Ends(what)
+    })
 }
 
 /// Whose session it is. Owners of contract A begin with a user's id, which has no control character.

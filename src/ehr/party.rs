@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::contract::{JOIN_THREAD, LEAVE_THREAD, is_urgent};
+use super::contract::{JOIN_THREAD, LEAVE_THREAD, lasting};
 use super::events;
 use super::presence::Status;
 use super::rooms::{self, Place};
 use super::shared::Shared;
 use super::token::Person;
-use super::typing::Typing;
-use crate::domain::{PatientId, RoomName, ThreadId};
-use crate::ports::{Line, Party, Published, StoreError};
+use super::typing::{Others, Typing};
+use crate::domain::{PatientId, RoomName, ThreadId, UserId};
+use crate::ports::{Lasting, Line, Party, Published, StoreError};
 
 /// What could not be done.
 struct Dropped;
@@ -63,31 +63,62 @@ impl Client {
     }
 
     async fn takes_part(&self, thread: &ThreadId) -> Result<bool, Dropped> {
-        let Person { tenant, user, .. } = &self.person;
-        let participants = self.shared.mail.participants(&self.shared, tenant, thread).await;
-        let participants = participants.or(Err(Dropped))?;
-        Ok(participants.is_some_and(|participants| participants.contains(user)))
+        let participants = self.participants(thread).await.or(Err(Dropped))?;
+        Ok(participants.is_some_and(|participants| participants.contains(&self.person.user)))
+    }
+
+    async fn participants(&self, thread: &ThreadId) -> Result<Option<Others>, StoreError> {
+        let tenant = &self.person.tenant;
+        self.shared.mail.participants(&self.shared, tenant, thread).await
+    }
+
+    /// Those of a thread, if they are one of them.
+    async fn fellows(&self, thread: &ThreadId) -> Result<Others, Dropped> {
+        let participants = self.participants(thread).await.or(Err(Dropped))?;
+        participants
+            .filter(|participants| participants.contains(&self.person.user))
+            .ok_or(Dropped)
     }
 
     async fn types(&self, payload: &Value) -> Result<(), Dropped> {
-        let Person { tenant, user, name } = &self.person;
         let thread = id(payload, "threadId")
             .and_then(|id| ThreadId::parse(&id).ok())
             .ok_or(Dropped)?;
-        let is_typing = flag(payload, "isTyping")?;
-        let participants = self.shared.mail.participants(&self.shared, tenant, &thread).await;
-        let participants = participants
-            .or(Err(Dropped))?
-            .filter(|all| all.contains(user))
-            .ok_or(Dropped)?;
-        if !lock(&self.typing).admits(&thread, is_typing, Instant::now()) {
-            return Err(Dropped);
+        if flag(payload, "isTyping")? {
+            self.begins_to_type(&thread).await
+        } else {
+            self.stops_typing(&thread).await
         }
-        let payload = events::typing(thread.as_str(), user, name, is_typing);
-        let others = participants.iter().filter(|other| *other != user);
+    }
+
+    async fn begins_to_type(&self, thread: &ThreadId) -> Result<(), Dropped> {
+        let others = self.fellows(thread).await?;
+        let left = lock(&self.typing).begins(thread, &others, Instant::now());
+        self.tell_typing(thread, &left.ok_or(Dropped)?, false).await;
+        self.tell_typing(thread, &*others, true).await;
+        Ok(())
+    }
+
+    /// Whoever was told that they type hears that they stopped, whatever has become of the thread or the store.
+    async fn stops_typing(&self, thread: &ThreadId) -> Result<(), Dropped> {
+        let told = lock(&self.typing).ends(thread);
+        let others = match told {
+            Some(told) => told,
+            // Another window of theirs may have told somebody: it is said again, so often.
+            None if lock(&self.typing).may_repeat_the_end() => self.fellows(thread).await?,
+            None => return Err(Dropped),
+        };
+        self.tell_typing(thread, &*others, false).await;
+        Ok(())
+    }
+
+    async fn tell_typing(&self, thread: &ThreadId, others: impl IntoIterator<Item = &UserId>, is_typing: bool) {
+        let Person { tenant, user, name } = &self.person;
+        let others = others.into_iter().filter(|other| *other != user);
         let rooms: Vec<String> = others
             .map(|other| rooms::user(tenant, other).as_str().to_owned())
             .collect();
+        let payload = events::typing(thread.as_str(), user, name, is_typing);
         if let Some(argument) = events::raw(&payload).filter(|_| !rooms.is_empty()) {
             let published = Published {
                 event: events::MESSAGE_TYPING.to_owned(),
@@ -97,7 +128,6 @@ impl Client {
             };
             self.shared.tell_everywhere(&published).await;
         }
-        Ok(())
     }
 
     fn says(&self, payload: &Value) -> Result<(), Dropped> {
@@ -116,9 +146,13 @@ impl Client {
             .ok_or(Dropped)?;
         let (is_viewing, line) = (flag(payload, "isViewing")?, self.line().ok_or(Dropped)?);
         let room = rooms::patient(&self.person.tenant, &patient);
-        if !is_viewing {
-            line.leave(&room).await;
-        } else if !line.join(&room).await {
+        let is_done = if is_viewing {
+            line.join(&room).await
+        } else {
+            // Whoever views a patient is in their room: what has not begun cannot end, however often it is said.
+            line.leave(&room).await
+        };
+        if !is_done {
             return Err(Dropped);
         }
         self.shared.presence.views(&self.key, patient, is_viewing);
@@ -143,7 +177,7 @@ impl Client {
 
     /// Whether the tenant's clients together may have one event more heard.
     fn is_within_the_tenants_limit(&self, event: &str, payload: &Value) -> bool {
-        self.shared.limits.admits(&self.person.tenant) || is_urgent(event, payload)
+        self.shared.limits.admits(&self.person.tenant) || matches!(lasting(event, payload), Some(Lasting::Ends(_)))
     }
 }
 
@@ -156,7 +190,7 @@ impl Party for Client {
             Some(Place::Tenant | Place::Patient(_)) => Ok(true),
             Some(Place::User(whose)) => Ok(whose == *user),
             Some(Place::Thread(thread)) => {
-                let participants = self.shared.mail.participants(&self.shared, tenant, &thread).await?;
+                let participants = self.participants(&thread).await?;
                 Ok(participants.is_some_and(|all| all.contains(user)))
             }
         }
@@ -200,6 +234,13 @@ impl Party for Client {
         };
         if let Err(Dropped) = done {
             self.shared.drop_one();
+        }
+    }
+
+    async fn heard_last(&self) {
+        let typed = lock(&self.typing).ends_everywhere();
+        for (thread, told) in typed {
+            self.tell_typing(&thread, &*told, false).await;
         }
     }
 

@@ -1,17 +1,24 @@
-//! How often one socket may say that its user types: once a second in each thread. That they stopped is always said.
+//! How often one socket may say that its user types: once a second in each thread. Whoever was told that they type is told
+//! that they stopped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::domain::ThreadId;
+use crate::domain::{ThreadId, UserId};
 
-/// Threads that are kept in mind; beyond that the one that was quiet longest is forgotten.
+/// Threads that are kept in mind: those in which they type, and the others as long as there is room. In one more nobody
+/// begins to type: what was begun must be known when it ends.
 const MAX_THREADS: usize = 64;
-/// How often a second a socket may say again what it has said already: that nobody types.
+/// How often a second a socket may say that its user does not type where it has told nobody that they did. Nothing depends on
+/// it: every socket ends what it began.
 const REPETITIONS: NonZeroU32 = NonZeroU32::new(20).unwrap();
+
+/// People who are told: those who took part in the thread when they were told last.
+pub(super) type Others = Arc<BTreeSet<UserId>>;
 
 /// What one socket has said.
 pub(super) struct Typing {
@@ -22,9 +29,9 @@ pub(super) struct Typing {
 
 struct Said {
     /// When it was last told to others that they type.
-    typed_at: Option<Instant>,
-    is_typing: bool,
-    at: Instant,
+    typed_at: Instant,
+    /// To whom; `None`: they have stopped.
+    told: Option<Others>,
 }
 
 impl Typing {
@@ -36,39 +43,50 @@ impl Typing {
         }
     }
 
-    /// Whether others shall be told.
-    pub(super) fn admits(&mut self, thread: &ThreadId, is_typing: bool, now: Instant) -> bool {
-        self.make_room(thread);
-        let is_known = self.threads.contains_key(thread);
-        let said = self.threads.entry(thread.clone()).or_insert(Said {
-            typed_at: None,
-            is_typing: false,
-            at: now,
-        });
-        said.at = now;
-        if is_typing {
-            let is_due = said.typed_at.is_none_or(|at| now.duration_since(at) >= self.every);
-            if is_due {
-                said.typed_at = Some(now);
-                said.is_typing = true;
-            }
-            return is_due;
+    /// They type; `None`: nobody shall be told. Otherwise these others shall, and before them those who are answered are to
+    /// hear that it is over: they were told, and do not take part any more.
+    pub(super) fn begins(&mut self, thread: &ThreadId, others: &Others, now: Instant) -> Option<Vec<UserId>> {
+        let known = self.threads.get(thread);
+        let is_due = match known {
+            Some(said) => now.duration_since(said.typed_at) >= self.every,
+            None => self.threads.len() < MAX_THREADS || self.forget_one(),
+        };
+        if !is_due {
+            return None;
         }
-        // An earlier socket of this user may have said that they type: the first word always counts.
-        let is_news = std::mem::replace(&mut said.is_typing, false) || !is_known;
-        is_news || self.repetitions.check().is_ok()
+        let said = Said {
+            typed_at: now,
+            told: Some(Arc::clone(others)),
+        };
+        let before = self.threads.insert(thread.clone(), said).and_then(|said| said.told);
+        let left = before.iter().flat_map(|before| before.difference(others));
+        Some(left.cloned().collect())
     }
 
-    fn make_room(&mut self, thread: &ThreadId) {
-        if self.threads.len() < MAX_THREADS || self.threads.contains_key(thread) {
-            return;
-        }
-        let quiet = self.threads.iter().filter(|(_, said)| !said.is_typing);
-        let oldest = quiet.min_by_key(|(_, said)| said.at).map(|(thread, _)| thread.clone());
-        let oldest = oldest.or_else(|| self.threads.keys().next().cloned());
-        if let Some(oldest) = oldest {
-            self.threads.remove(&oldest);
-        }
+    /// They have stopped; who was told that they type, if anybody was.
+    pub(super) fn ends(&mut self, thread: &ThreadId) -> Option<Others> {
+        self.threads.get_mut(thread)?.told.take()
+    }
+
+    /// They are gone; where they typed, and who was told.
+    pub(super) fn ends_everywhere(&mut self) -> Vec<(ThreadId, Others)> {
+        let threads = self.threads.drain();
+        threads
+            .filter_map(|(thread, said)| Some((thread, said.told?)))
+            .collect()
+    }
+
+    /// Whether they may say once more that they do not type, though this socket has told nobody that they did.
+    pub(super) fn may_repeat_the_end(&self) -> bool {
+        self.repetitions.check().is_ok()
+    }
+
+    /// Forgets the thread that was quiet longest, of those in which nobody types; whether there was one.
+    fn forget_one(&mut self) -> bool {
+        let quiet = self.threads.iter().filter(|(_, said)| said.told.is_none());
+        let oldest = quiet.min_by_key(|(_, said)| said.typed_at);
+        let oldest = oldest.map(|(thread, _)| thread.clone());
+        oldest.is_some_and(|oldest| self.threads.remove(&oldest).is_some())
     }
 }
 
@@ -82,36 +100,78 @@ mod tests {
         ThreadId::parse(id).unwrap()
     }
 
+    fn people(ids: &[&str]) -> Others {
+        Arc::new(ids.iter().map(|id| UserId::parse(id).unwrap()).collect())
+    }
+
     #[test]
     fn typing_is_told_once_a_second_in_each_thread() {
-        let (mut typing, now) = (Typing::new(SECOND), Instant::now());
+        let (mut typing, now, others) = (Typing::new(SECOND), Instant::now(), people(&["u2"]));
 
-        assert!(typing.admits(&thread("a"), true, now));
-        assert!(!typing.admits(&thread("a"), true, now + SECOND / 2));
-        assert!(typing.admits(&thread("b"), true, now + SECOND / 2));
-        assert!(typing.admits(&thread("a"), true, now + SECOND));
+        assert!(typing.begins(&thread("a"), &others, now).is_some());
+        assert!(typing.begins(&thread("a"), &others, now + SECOND / 2).is_none());
+        assert!(typing.begins(&thread("b"), &others, now + SECOND / 2).is_some());
+        assert!(typing.begins(&thread("a"), &others, now + SECOND).is_some());
     }
 
     #[test]
-    fn that_they_stopped_is_told_however_much_was_said_before() {
+    fn that_they_stopped_is_told_to_whoever_was_told_that_they_type_however_much_was_said_before() {
         let (mut typing, now) = (Typing::new(SECOND), Instant::now());
+        typing.begins(&thread("a"), &people(&["u2"]), now);
         for _ in 0..1_000 {
-            typing.admits(&thread("a"), true, now);
-            typing.admits(&thread("b"), false, now);
+            typing.begins(&thread("a"), &people(&["u3"]), now);
+            typing.may_repeat_the_end();
         }
 
-        assert!(typing.admits(&thread("a"), false, now));
-        assert!(typing.admits(&thread("new"), false, now));
+        assert_eq!(typing.ends(&thread("a")), Some(people(&["u2"])));
+        assert_eq!(typing.ends(&thread("a")), None, "once");
     }
 
     #[test]
-    fn what_is_kept_in_mind_is_bounded() {
+    fn whoever_leaves_a_thread_hears_the_end_when_the_others_are_told_again() {
         let (mut typing, now) = (Typing::new(SECOND), Instant::now());
+        assert_eq!(typing.begins(&thread("a"), &people(&["u2", "u3"]), now), Some(vec![]));
 
-        for number in 0..10_000 {
-            typing.admits(&thread(&number.to_string()), true, now);
-        }
+        let left = typing.begins(&thread("a"), &people(&["u3", "u4"]), now + SECOND);
 
+        assert_eq!(left, Some(vec![UserId::parse("u2").unwrap()]));
+        assert_eq!(typing.ends(&thread("a")), Some(people(&["u3", "u4"])));
+    }
+
+    #[test]
+    fn nobody_begins_to_type_in_more_threads_than_are_kept_in_mind() {
+        let (mut typing, now, others) = (Typing::new(SECOND), Instant::now(), people(&["u2"]));
+        let begins = |typing: &mut Typing, number: usize| {
+            let begun = typing.begins(&thread(&number.to_string()), &others, now);
+            begun.is_some()
+        };
+
+        let began = (0..10_000).filter(|number| begins(&mut typing, *number)).count();
+        assert_eq!(began, MAX_THREADS);
+
+        assert!((0..MAX_THREADS).all(|number| typing.ends(&thread(&number.to_string())).is_some()));
+        assert!(begins(&mut typing, 10_000), "those that have ended make room");
         assert_eq!(typing.threads.len(), MAX_THREADS);
+    }
+
+    #[test]
+    fn where_they_typed_when_they_went_has_ended() {
+        let (mut typing, now) = (Typing::new(SECOND), Instant::now());
+        for id in ["a", "b"] {
+            typing.begins(&thread(id), &people(&["u2"]), now);
+        }
+        typing.ends(&thread("a"));
+
+        assert_eq!(typing.ends_everywhere(), [(thread("b"), people(&["u2"]))]);
+        assert_eq!(typing.ends_everywhere(), []);
+    }
+
+    #[test]
+    fn that_they_do_not_type_may_be_repeated_so_often() {
+        let typing = Typing::new(SECOND);
+
+        let told = (0..10_000).filter(|_| typing.may_repeat_the_end()).count();
+
+        assert!((20..1_000).contains(&told), "{told}");
     }
 }

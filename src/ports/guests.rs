@@ -19,6 +19,15 @@ pub struct Hello<'a> {
     pub cookies: Option<&'a str>,
 }
 
+/// Something that lasts from one event of a client to another of the same name, by what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// It begins, or goes on.
+    Begins(String),
+    /// It is over.
+    Ends(String),
+}
+
 /// The other contract.
 pub trait Contract: Send + Sync {
     /// Whether this client is one of its own. Every other one is ours.
@@ -33,8 +42,8 @@ pub trait Contract: Send + Sync {
     /// The events that its clients send. Any other is counted and dropped.
     fn events(&self) -> &'static [&'static str];
 
-    /// Whether an event must be heard however much its client sends.
-    fn is_urgent(&self, event: &str, payload: &Value) -> bool;
+    /// What an event begins or ends; `None`: it is about nothing that lasts. An end must be heard however much its client sends.
+    fn lasting(&self, event: &str, payload: &Value) -> Option<Lasting>;
 
     /// Something of a client was dropped: there was too much of it, or nobody knows its name.
     fn dropped(&self);
@@ -70,6 +79,10 @@ pub trait Party: Send + Sync {
     /// It sent this. One event after the other, in the order in which they came.
     async fn hear(&self, event: &str, payload: &Value);
 
+    /// It will not be heard any more: what it began and did not end is over. Comes once, behind everything that it sent, if it
+    /// ever could send something.
+    async fn heard_last(&self);
+
     /// It is gone: its line is to be let go of. Must not block. May come twice, and without [`connected`](Self::connected).
     fn departed(&self);
 }
@@ -86,8 +99,8 @@ pub trait Line: Send + Sync {
     /// Has it join a room; joining twice is harmless. Whether it is in the room now: there may be too many.
     async fn join(&self, room: &RoomName) -> bool;
 
-    /// Has it leave a room; leaving twice is harmless.
-    async fn leave(&self, room: &RoomName);
+    /// Has it leave a room; leaving twice is harmless. Whether it was in the room.
+    async fn leave(&self, room: &RoomName) -> bool;
 
     /// Tells it something, now or never.
     fn tell(&self, event: &str, payload: &Payload);

@@ -19,7 +19,7 @@ use crate::domain::{
     Timestamp, Topic, TriageId, UserId, WorkerEvent,
 };
 
-pub use guests::{Contract, Guest, Hello, Line, Party};
+pub use guests::{Contract, Guest, Hello, Lasting, Line, Party};
 pub use peers::{Heard, Peers};
 
 /// The store cannot do what it was asked. Nothing of that request was kept, unless said otherwise.

@@ -16,23 +16,21 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use socketioxide::extract::{SocketRef, TryData};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::handlers::is_admitted;
 use super::handshake::{self, Rejection};
 use super::hub::Hub;
+use super::inbox::{Sent, inbox};
 use super::member::Member;
 use super::told::Told;
 use super::{RoomAccess, recovery};
 use crate::domain::access::Identity;
 use crate::domain::{Payload, Room, RoomName, Timestamp};
-use crate::ports::{Guest, Hello, Line, Party, StoreError};
+use crate::ports::{Guest, Hello, Lasting, Line, Party, StoreError};
 
 /// How long after CONNECT a guest's listeners are certainly there.
 const SETTLING: Duration = Duration::from_millis(500);
-/// Events of one guest that may wait for their turn. Beyond that they are dropped.
-const MAX_WAITING: usize = 256;
-/// Places beside those for urgent ones alone: that somebody stopped is never dropped for what else was said.
-const FOR_URGENT: usize = 256;
 
 /// Whose client it is.
 pub(super) enum Who {
@@ -106,17 +104,17 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
     let Some(contract) = member.hub.contract.clone() else {
         return;
     };
-    let (inbox, heard) = mpsc::channel::<(&'static str, Value)>(MAX_WAITING + FOR_URGENT);
+    let (inbox, sent) = inbox();
     for event in contract.events() {
         let (member, contract, inbox) = (Arc::downgrade(member), Arc::clone(&contract), inbox.clone());
         socket.on(*event, move |TryData(payload): TryData<Value>| {
             // What cannot be read is passed on as nothing: whoever knows the event drops and counts it.
             let payload = payload.unwrap_or_default();
-            // Counted in any case, and heard in any case where it is urgent.
+            let lasting = contract.lasting(event, &payload);
+            // Counted in any case, and heard in any case where something is over.
             let is_within = member.upgrade().is_some_and(|member| is_admitted(&member));
-            let has_place = is_within && inbox.capacity() > FOR_URGENT;
-            let is_heard = contract.is_urgent(event, &payload) || has_place;
-            if !(is_heard && inbox.try_send((event, payload)).is_ok()) {
+            let is_heard = is_within || matches!(lasting, Some(Lasting::Ends(_)));
+            if !(is_heard && inbox.take(event, payload, lasting)) {
                 contract.dropped();
             }
             std::future::ready(())
@@ -132,14 +130,20 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
     });
     // Without the member: one that never gets as far as being disconnected ends when nobody holds it any more.
     let (turn, over, party) = (Arc::clone(&member.turn), member.over.clone(), Arc::clone(party));
-    tokio::spawn(async move { over.run_until_cancelled(hear(&turn, &*party, heard)).await });
+    member.hub.hearing.spawn(async move {
+        hear(&turn, &over, &*party, sent).await;
+        party.heard_last().await;
+    });
 }
 
-/// Has a guest's events heard, one after the other.
-async fn hear(turn: &AsyncMutex<()>, party: &dyn Party, mut heard: mpsc::Receiver<(&'static str, Value)>) {
+/// Has a guest's events heard, one after the other, until it is gone. What is being heard then is heard to its end: half of it
+/// would leave somebody with the other half.
+async fn hear(turn: &AsyncMutex<()>, over: &CancellationToken, party: &dyn Party, mut sent: mpsc::Receiver<Sent>) {
     // The connect handler has it first.
-    let _turn = turn.lock().await;
-    while let Some((event, payload)) = heard.recv().await {
+    let Some(_turn) = over.run_until_cancelled(turn.lock()).await else {
+        return;
+    };
+    while let Some(Some((event, payload))) = over.run_until_cancelled(sent.recv()).await {
         party.hear(event, &payload).await;
     }
 }
@@ -206,10 +210,12 @@ impl Line for GuestLine {
         true
     }
 
-    async fn leave(&self, room: &RoomName) {
-        if let Some(member) = self.member.upgrade() {
-            member.leave_between_events(room).await;
-        }
+    async fn leave(&self, room: &RoomName) -> bool {
+        let Some(member) = self.member.upgrade().filter(|member| member.is_in(room)) else {
+            return false;
+        };
+        member.leave_between_events(room).await;
+        true
     }
 
     fn tell(&self, event: &str, payload: &Payload) {

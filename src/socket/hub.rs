@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::task::TaskTracker;
 
 use super::expiry::Expiries;
 use super::member::Member;
@@ -41,6 +42,8 @@ pub(super) struct Hub {
     /// Held while events are fanned out, and while a socket goes live in a room or leaves it: so that it gets exactly the
     /// events after the position that it goes live at, and none after it was told that it has left.
     pub(super) gate: AsyncMutex<()>,
+    /// What hears the other contract's clients: each is heard to its end.
+    pub(super) hearing: TaskTracker,
 }
 
 impl Hub {
@@ -68,6 +71,7 @@ impl Hub {
             receipts: Receipts::default(),
             expiries: Expiries::default(),
             gate: AsyncMutex::new(()),
+            hearing: TaskTracker::new(),
             settings,
             access,
             contract,

@@ -14,6 +14,7 @@ mod guests;
 mod handlers;
 mod handshake;
 mod hub;
+mod inbox;
 mod member;
 mod receipts;
 pub mod recovery;
@@ -311,7 +312,12 @@ impl SocketServer {
         self.hub.registry.refuse();
         tokio::time::sleep(LAST_WORDS).await;
         self.hub.registry.cut_all();
-        if tokio::time::timeout(CLOSING, self.hub.registry.empty()).await.is_err() {
+        self.hub.hearing.close();
+        let all_gone = async {
+            self.hub.registry.empty().await;
+            self.hub.hearing.wait().await;
+        };
+        if tokio::time::timeout(CLOSING, all_gone).await.is_err() {
             tracing::warn!("some connections did not close in time");
         }
     }

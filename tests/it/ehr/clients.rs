@@ -1,57 +1,17 @@
-//! What clients send: threads, typing, and what is malformed, too much or none of their business.
+//! What clients send: threads, and what is malformed, too much or none of their business.
 
 use serde_json::{Value, json};
 
 use super::{Clinic, dropped, message, names, staff, until, until_about};
 use crate::support::{Client, doctor, eventually};
 
-async fn two(clinic: &Clinic) -> (Client, Client) {
+pub(super) async fn two(clinic: &Clinic) -> (Client, Client) {
     let (a, b) = (staff("a", "u1"), staff("a", "u2"));
     clinic.thread(&a, "T1", &["u1", "u2"]).await;
     let mut one = clinic.connect(&a).await;
     let other = clinic.connect(&b).await;
     until_about(&mut one, "user:online", "u2").await;
     (one, other)
-}
-
-#[tokio::test]
-async fn typing_is_told_to_the_other_participants_with_the_identity_of_the_token() {
-    let clinic = Clinic::start().await;
-    let (mut one, mut other) = two(&clinic).await;
-    let mut second_window = clinic.connect(&staff("a", "u1")).await;
-
-    one.emit(
-        "message:typing",
-        json!({"threadId": "T1", "isTyping": true, "userId": "forged", "userName": "forged"}),
-    );
-
-    assert_eq!(
-        until(&mut other, "message:typing").await,
-        json!({"threadId": "T1", "userId": "u1", "userName": "Dr. u1", "isTyping": true})
-    );
-    for client in [&mut one, &mut second_window] {
-        let heard = clinic.heard(client, &staff("a", "u1")).await;
-        assert!(!names(&heard).contains(&"message:typing"), "not the sender: {heard:?}");
-    }
-}
-
-#[tokio::test]
-async fn typing_is_throttled_and_its_end_is_not() {
-    let clinic = Clinic::of(Clinic::builder().set("WARDBELL__EHR__TYPING_EVERY", "1m")).await;
-    let (one, mut other) = two(&clinic).await;
-
-    for _ in 0..200 {
-        one.emit("message:typing", json!({"threadId": "T1", "isTyping": true}));
-    }
-    one.emit("message:typing", json!({"threadId": "T1", "isTyping": false}));
-
-    assert_eq!(until(&mut other, "message:typing").await["isTyping"], true);
-    assert_eq!(
-        until(&mut other, "message:typing").await["isTyping"],
-        false,
-        "and no other in between"
-    );
-    assert!(dropped(&clinic.server).await >= 199);
 }
 
 #[tokio::test]

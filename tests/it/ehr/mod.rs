@@ -11,6 +11,7 @@ mod recovery;
 mod rest;
 mod tenants;
 mod threads;
+mod typing;
 
 use serde_json::{Map, Value, json};
 use wardbell::clock::Clock;
