@@ -140,9 +140,9 @@ impl App {
         let is_open = config.auth.mode == config::Mode::Open;
         let router = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
 
-        // The order of the end: no new connection and sockets closed, requests finished and what workers had published raised,
-        // all of that committed and published, delivery done, the store closed.
-        let requests_done = CancellationToken::new();
+        // The order of the end: no new connection and sockets closed, other nodes told what ended by that, requests finished and
+        // what workers had published raised, all of that committed and published, delivery done, the store closed.
+        let (requests_done, sockets_closed) = (CancellationToken::new(), CancellationToken::new());
         let (bridges_done, ehr_done) = (CancellationToken::new(), CancellationToken::new());
 
         shutdown.supervise("http", {
@@ -155,15 +155,16 @@ impl App {
             }
         });
         shutdown.supervise("sockets", {
-            let (sockets, stop) = (sockets.clone(), stop.clone());
+            let (sockets, stop, closed) = (sockets.clone(), stop.clone(), sockets_closed.clone());
             async move {
                 stop.cancelled().await;
                 sockets.close().await;
+                closed.cancel();
                 Ok::<_, Infallible>(())
             }
         });
         hear_workers(bridges, bridges_done.clone(), &shutdown);
-        run_ehr(ehr, &sockets, &shutdown, ehr_done.clone());
+        run_ehr(ehr, (&sockets, sockets_closed), &shutdown, ehr_done.clone());
         emit_for(emitter, bus.clone(), [requests_done, bridges_done, ehr_done], &shutdown);
         shutdown.supervise("delivery", {
             let events = bus.subscribe();
@@ -233,16 +234,21 @@ fn hear_workers(bridges: Option<Bridges>, done: CancellationToken, shutdown: &Sh
     });
 }
 
-/// Runs contract B, if there is one, until everything that it was told is told.
-fn run_ehr(ehr: Option<ehr::Built>, sockets: &socket::SocketServer, shutdown: &Shutdown, done: CancellationToken) {
+/// Runs contract B, if there is one, until everything that it was told is told; what binds it to other nodes, until the sockets
+/// are closed.
+fn run_ehr(
+    ehr: Option<ehr::Built>,
+    (sockets, are_closed): (&socket::SocketServer, CancellationToken),
+    shutdown: &Shutdown,
+    done: CancellationToken,
+) {
     let Some(ehr::Built { ehr, peers }) = ehr else {
         return done.cancel();
     };
     let stop = shutdown.soft().clone();
     if let Some(peers) = peers {
-        let stop = stop.clone();
         shutdown.supervise("peers", async move {
-            Box::pin(peers.run(stop)).await;
+            Box::pin(peers.run(are_closed)).await;
             Ok::<_, Infallible>(())
         });
     }

@@ -144,3 +144,84 @@ async fn redis_that_goes_and_comes_back_empty_changes_nothing_for_who_is_there()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_typing_is_told_on_every_node_though_the_store_is_away_or_the_sender_has_gone() {
+    let mut cluster = cluster().await;
+    let who = |user| staff("a", user);
+    let participants = json!({"participants": ["u1", "u2"]});
+    rest(&cluster, 0, &who("u1"))
+        .put("/api/messaging/T1/participants", &participants)
+        .await
+        .expect(202);
+    let one = connect(&cluster, 0, &who("u1")).await;
+    let mut other = connect(&cluster, 1, &who("u2")).await;
+    let mut same_node = connect(&cluster, 0, &who("u2")).await;
+    until_about(&mut other, "user:online", "u1").await;
+    let types = |is_typing: bool| json!({"threadId": "T1", "isTyping": is_typing});
+    one.emit("message:typing", types(true));
+    for client in [&mut other, &mut same_node] {
+        assert_eq!(until(client, "message:typing").await["isTyping"], true);
+    }
+    let leaving = connect(&cluster, 2, &who("u1")).await;
+
+    let database = cluster.database.clone();
+    tokio::task::spawn_blocking(move || database.kill()).await.unwrap();
+    one.emit("message:typing", types(false));
+    for client in [&mut other, &mut same_node] {
+        assert_eq!(until(client, "message:typing").await["isTyping"], false);
+    }
+
+    let database = cluster.database.clone();
+    tokio::task::spawn_blocking(move || database.restart()).await.unwrap();
+    leaving.emit("message:typing", types(true));
+    for client in [&mut other, &mut same_node] {
+        assert_eq!(until(client, "message:typing").await["isTyping"], true);
+    }
+    cluster.stop(2).await;
+    for client in [&mut other, &mut same_node] {
+        assert_eq!(
+            until(client, "message:typing").await["isTyping"],
+            false,
+            "its node has ended"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_typing_is_told_though_more_came_before_it_than_may_wait() {
+    let cluster = Cluster::with(vec![Setup::new().set("JWT_SECRET", EHR_SECRET)]).await;
+    let participants = json!({"participants": ["u1", "u2"]});
+    rest(&cluster, 0, &staff("a", "u1"))
+        .put("/api/messaging/T1/participants", &participants)
+        .await
+        .expect(202);
+    let one = connect(&cluster, 0, &staff("a", "u1")).await;
+    let mut other = connect(&cluster, 0, &staff("a", "u2")).await;
+    let types = |thread: &str, is_typing: bool| json!({"threadId": thread, "isTyping": is_typing});
+    one.emit("message:typing", types("T1", true));
+    assert_eq!(until(&mut other, "message:typing").await["isTyping"], true);
+
+    // Whoever asks who takes part in a thread that is not known waits for the store, and everything else behind that.
+    cluster.database.freeze();
+    one.emit("message:join-thread", json!("T2"));
+    let flood = || {
+        for number in 0..1_000 {
+            one.emit("message:typing", types(&format!("unknown-{number}"), false));
+        }
+    };
+    flood();
+    one.emit("message:typing", types("T1", false));
+    flood();
+    eventually("more was dropped than came before it", async || {
+        let metrics = cluster.node(0).rest().get("/metrics").await.text;
+        let dropped = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("wardbell_ehr_client_events_dropped_total "));
+        (dropped.unwrap().parse::<u64>().unwrap() >= 1_100).then_some(())
+    })
+    .await;
+    cluster.database.thaw();
+
+    assert_eq!(until(&mut other, "message:typing").await["isTyping"], false);
+}

@@ -72,7 +72,7 @@ pub struct PeerTasks {
 }
 
 impl PeerTasks {
-    /// Works until `stop`, then takes this node's share away.
+    /// Works until `stop`, then tells what was said until then and takes this node's share away.
     pub async fn run(self, stop: CancellationToken) {
         let hearing = self.hearing.run(stop.clone());
         tokio::join!(self.telling.run(stop), hearing);

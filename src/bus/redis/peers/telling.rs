@@ -101,7 +101,10 @@ impl Telling {
                 }
                 _ = beat.tick() => self.beat(&mut link).await?,
                 () = self.asked.notified() => self.beat(&mut link).await?,
-                () = stop.cancelled() => return self.say_goodbye(&mut link).await,
+                () = stop.cancelled() => {
+                    self.tell_the_rest(&mut link).await?;
+                    return self.say_goodbye(&mut link).await;
+                }
             }
         }
     }
@@ -164,6 +167,23 @@ impl Telling {
             ..self.word()
         };
         self.say(link, &word).await
+    }
+
+    /// Tells what was said until now.
+    async fn tell_the_rest(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        loop {
+            let mut said = Vec::new();
+            while said.len() < MAX_BATCH
+                && let Ok(text) = self.said.try_recv()
+            {
+                said.push(text);
+            }
+            let is_all = said.len() < MAX_BATCH;
+            self.tell(link, said).await?;
+            if is_all {
+                return Ok(());
+            }
+        }
     }
 
     async fn beat(&self, link: &mut Link) -> Result<(), LinkError> {
