@@ -1,10 +1,15 @@
-//! Who takes part in a thread, when it is said by several at once.
+//! Who takes part in a thread, when several say it at once or whoever says it does not wait.
+
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use wardbell::clock::{Clock as _, SystemClock};
 
-use super::{Clinic, message, names, staff};
-use crate::support::Client;
+use super::{Clinic, EHR_SECRET, message, names, next, staff};
+use crate::support::postgres::Postgres;
+use crate::support::process::Setup;
+use crate::support::{Client, eventually};
 
 /// Who of these is told of the next message of the thread.
 async fn told(clinic: &Clinic, clients: &mut [Client], number: usize) -> Vec<String> {
@@ -54,4 +59,51 @@ async fn of_what_is_said_at_once_that_is_believed_which_was_kept_last() {
 
         assert_eq!(told(&clinic, &mut clients, round).await, kept(&clinic), "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_backend_said_that_did_not_wait_for_the_answer_is_believed() {
+    let database = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let setup = Setup::new().set("JWT_SECRET", EHR_SECRET);
+    let server = setup.set("DATABASE_URL", &database.database()).start().await;
+    let (path, third) = ("/api/messaging/T1", staff("a", "u3").token(SystemClock.now()));
+    let rest = server.rest().token(&third).header("x-tenant-id", "a");
+    let auth = json!({"token": third, "tenantId": "a"});
+    let mut client = server.visitor().auth(auth).attempt_without_greeting().await.unwrap();
+    let participants = |ids: [&str; 2]| json!({"participants": ids});
+    rest.put(&format!("{path}/participants"), &participants(["u1", "u2"]))
+        .await
+        .expect(202);
+
+    // It is taken and cannot be kept yet when the backend hangs up.
+    database.freeze();
+    let hasty = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_millis(500));
+    let said = hasty
+        .build()
+        .unwrap()
+        .put(format!("http://{}{path}/participants", server.addr()));
+    let said = said.bearer_auth(&third).header("x-tenant-id", "a");
+    let said = said.json(&participants(["u1", "u3"])).send().await;
+    assert!(said.unwrap_err().is_timeout());
+    database.thaw();
+
+    let mut number = 0;
+    eventually("the third is told of a message", async || {
+        number += 1;
+        let said = json!({"message": message(&format!("M{number}"), "T1", "u1")});
+        rest.post(&format!("{path}/messages"), &said).await.expect(202);
+        let marker = json!({"event": "claim:paid", "entity": {}});
+        rest.post("/api/events", &marker).await.expect(202);
+        let mut is_told = false;
+        loop {
+            match next(&mut client).await {
+                (name, _) if name == "message:new" => is_told = true,
+                (name, _) if name == "claim:paid" => return is_told.then_some(()),
+                _ => {}
+            }
+        }
+    })
+    .await;
 }
