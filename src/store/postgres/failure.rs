@@ -38,8 +38,9 @@ pub(super) enum Failure {
 }
 
 /// The classes of PostgreSQL's codes that are about the server and not about what it was asked: they pass, or somebody who runs
-/// it makes them pass. All others come again as often as the same is asked.
-const OF_THE_SERVER: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
+/// it makes them pass (42: a right or a table is missing, and so for everything). All others come again as often as the same is
+/// asked.
+const OF_THE_SERVER: [&str; 10] = ["08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"];
 
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -117,6 +118,7 @@ impl Failure {
                 (None, Some(said)) if said.code.starts_with("28") || said.code.starts_with("3D") => said.to_string(),
                 (None, _) => return None,
             },
+            Self::Refused(said) if said.code.starts_with("42") => said.to_string(),
             Self::Slow | Self::Crowded | Self::Down | Self::Contended(_) | Self::Refused(_) | Self::Broken(_) => {
                 return None;
             }

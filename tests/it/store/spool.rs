@@ -616,6 +616,34 @@ async fn an_append_that_exceeds_a_limit_of_the_server_is_put_aside_and_holds_nob
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_spooled_waits_for_a_table_that_somebody_has_taken_away() {
+    let ground = Ground::new().await;
+    let store = ground.store().await;
+    let database = ground.url.rsplit_once('/').unwrap().1;
+    let rollbacks = || {
+        let count = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+        ground.server.sql(database, count).trim().parse::<u64>().unwrap()
+    };
+    ground.server.sql(database, "ALTER TABLE events RENAME TO elsewhere");
+    let event = event(&["a"]);
+
+    let outcomes = store.commit(vec![append([event.clone()])]).await.unwrap();
+    assert!(matches!(outcomes[..], [Appended::Spooled(_)]), "{outcomes:?}");
+    let before = rollbacks();
+    eventually("it was tried several times", async || {
+        (rollbacks() > before + 2).then_some(())
+    })
+    .await;
+    ground.server.sql(database, "ALTER TABLE elsewhere RENAME TO events");
+    eventually("it is handed over", async || {
+        store.waiting().await.ok().filter(|n| *n == 0)
+    })
+    .await;
+
+    assert_eq!(in_log(&store).await, [event.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spool_of_another_process_and_a_file_that_is_none_are_refused_and_left_alone() {
     let ground = Ground::new().await;
     let first = ground.store().await;
