@@ -14,7 +14,7 @@ use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::extract::{Event, SocketRef, TryData};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -105,27 +105,22 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
         return;
     };
     let (inbox, sent) = inbox();
-    for event in contract.events() {
-        let (member, contract, inbox) = (Arc::downgrade(member), Arc::clone(&contract), inbox.clone());
-        socket.on(*event, move |TryData(payload): TryData<Value>| {
+    let heard_from = Arc::downgrade(member);
+    // One handler for all events, known or not: thousands of sockets keep what they were given here.
+    socket.on_fallback(move |Event(name): Event, TryData(payload): TryData<Value>| {
+        // Counted in any case, and heard in any case where something is over.
+        let is_within = heard_from.upgrade().is_some_and(|member| is_admitted(&member));
+        let known = contract.events().iter().find(|event| **event == name);
+        let is_taken = known.is_some_and(|event| {
             // What cannot be read is passed on as nothing: whoever knows the event drops and counts it.
             let payload = payload.unwrap_or_default();
             let lasting = contract.lasting(event, &payload);
-            // Counted in any case, and heard in any case where something is over.
-            let is_within = member.upgrade().is_some_and(|member| is_admitted(&member));
             let is_heard = is_within || matches!(lasting, Some(Lasting::Ends(_)));
-            if !(is_heard && inbox.take(event, payload, lasting)) {
-                contract.dropped();
-            }
-            std::future::ready(())
+            is_heard && inbox.take(event, payload, lasting)
         });
-    }
-    let at_fallback = Arc::downgrade(member);
-    socket.on_fallback(move || {
-        if let Some(member) = at_fallback.upgrade() {
-            is_admitted(&member);
+        if !is_taken {
+            contract.dropped();
         }
-        contract.dropped();
         std::future::ready(())
     });
     // Without the member: one that never gets as far as being disconnected ends when nobody holds it any more.
