@@ -18,7 +18,6 @@ mod presence;
 mod rooms;
 mod shared;
 mod token;
-mod turns;
 mod typing;
 
 use std::sync::{Arc, OnceLock};
@@ -32,6 +31,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::emitter::Emitter;
 use crate::ports::{Contract, Peers, Store, Volatile};
+use crate::service::KeyedLocks;
 use crate::telemetry::Metrics;
 
 use mail::Mail;
@@ -39,7 +39,6 @@ use outlet::Outlet;
 use presence::{Presence, PresenceTask};
 use shared::{Shared, TenantLimits};
 use token::Tokens;
-use turns::Turns;
 
 /// What can be chosen about contract B.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ impl Ehr {
             outlet: Outlet::new(emitter, metrics.clone()),
             mail: Mail::new(settings.participants_believed_for),
             limits: TenantLimits::per_second(settings.tenant_events_per_second),
-            turns: Turns::new(),
+            turns: KeyedLocks::new(),
             voice: OnceLock::new(),
             settings,
             authenticator,

@@ -6,17 +6,19 @@ use std::sync::{Arc, OnceLock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::Settings;
 use super::events;
 use super::mail::Mail;
 use super::outlet::{Outlet, TellError, Told};
 use super::presence::Presence;
 use super::token::Tokens;
-use super::turns::Turns;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::{Fact, TenantId, Topic};
 use crate::ports::{Append, Peers, Published, StateChange, Store, StoreError, Volatile};
+use crate::service::KeyedLocks;
 use crate::telemetry::Metrics;
 
 /// Tenants that are counted at once. Beyond that the one that was idle longest starts afresh.
@@ -35,7 +37,10 @@ pub(super) struct Shared {
     pub(super) presence: Presence,
     pub(super) outlet: Outlet,
     pub(super) mail: Mail,
-    pub(super) turns: Turns,
+    /// One request after the other about one thing, where what is told depends on what was told last: else the older of two
+    /// would be told last, and stay. Two that reach two nodes within the milliseconds of a commit may still cross; a backend
+    /// that must not have that sends the second when the first is answered, or the whole thing each time.
+    pub(super) turns: KeyedLocks<(TenantId, Topic, String)>,
     /// This node's sockets, once there are any.
     pub(super) voice: OnceLock<Arc<dyn Volatile>>,
     pub(super) limits: TenantLimits,
@@ -57,6 +62,11 @@ impl Shared {
         self.tell_here(published).await;
     }
 
+    /// Waits for one's turn with a thing, which lasts as long as what is answered is kept.
+    pub(super) async fn turn(&self, tenant: &TenantId, topic: Topic, id: &str) -> OwnedMutexGuard<()> {
+        self.turns.lock(&(tenant.clone(), topic, id.to_owned())).await
+    }
+
     /// What the EHR said last of a thing: what waits to be told is newer than what the store has.
     pub(super) async fn fact(&self, tenant: &TenantId, topic: Topic, id: &str) -> Result<Option<Fact>, StoreError> {
         match self.outlet.waiting_fact(tenant, topic, id) {
@@ -72,7 +82,7 @@ impl Shared {
         let said = append.facts().find(|fact| fact.topic == Topic::Participants).cloned();
         // What is believed last is what was kept last.
         let _turn = match &said {
-            Some(said) => self.turns.take(&said.tenant, said.topic, &said.id).await,
+            Some(said) => Some(self.turn(&said.tenant, said.topic, &said.id).await),
             None => None,
         };
         let told = self.outlet.tell(append).await?;

@@ -30,7 +30,7 @@ use crate::emitter::Emitter;
 use crate::ports::Store;
 use crate::telemetry::Metrics;
 
-use locks::KeyedLocks;
+pub(crate) use locks::KeyedLocks;
 use patients::Patients;
 
 pub use alerts::{AlertRaised, Alerts, HistoryRequest, HospitalAlert, PatientAlert};

@@ -27,10 +27,7 @@ const CHECKED_IN: [&str; 2] = ["patient:checkin", "appointment:checkedin"];
 )]
 pub(super) async fn created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), None)?;
-    let _turn = shared
-        .turns
-        .take(&by.tenant, Topic::Appointment, id_of(&appointment))
-        .await;
+    let _turn = shared.turn(&by.tenant, Topic::Appointment, id_of(&appointment)).await;
     told(&shared, &by, CREATED, &appointment).await
 }
 
@@ -47,7 +44,7 @@ pub(super) async fn updated(
     Body(body): Body,
 ) -> Answer {
     let appointment = entities::appointment(wrapped(&body, "appointment"), Some(&id))?;
-    let _turn = shared.turns.take(&by.tenant, Topic::Appointment, &id).await;
+    let _turn = shared.turn(&by.tenant, Topic::Appointment, &id).await;
     told(&shared, &by, UPDATED, &appointment).await
 }
 
@@ -95,7 +92,7 @@ pub(super) async fn status(
         Some(Value::Object(given)) => Some(standing(given.clone())?),
         Some(_) | None => None,
     };
-    let _turn = shared.turns.take(&by.tenant, Topic::Appointment, &id).await;
+    let _turn = shared.turn(&by.tenant, Topic::Appointment, &id).await;
     // What comes next may leave the appointment out, whatever this was told for.
     let kept = || given.iter().map(|given| remembered(&by.tenant, given, now)).collect();
     match status {

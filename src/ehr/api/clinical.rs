@@ -80,7 +80,7 @@ async fn assigned(shared: &Shared, by: &Caller, id: &str, task: &Map<String, Val
         // What is not in the change has not changed.
         return tell(shared, by, Vec::new(), Vec::new()).await;
     }
-    let _turn = shared.turns.take(&by.tenant, Topic::Assignee, id).await;
+    let _turn = shared.turn(&by.tenant, Topic::Assignee, id).await;
     let user = notifications::assignee(task);
     // Nobody has it as well: whoever gets it back has it anew.
     let name = user.as_ref().map_or("", UserId::as_str);
@@ -112,7 +112,7 @@ fn status_of(thing: &Map<String, Value>) -> String {
 pub(super) async fn result_created(State(shared): State<Arc<Shared>>, by: Caller, Body(body): Body) -> Answer {
     let result = wrapped(&body, "labResult");
     let id = id_in(result)?;
-    let _turn = shared.turns.take(&by.tenant, Topic::LabStatus, &id).await;
+    let _turn = shared.turn(&by.tenant, Topic::LabStatus, &id).await;
     let user = notifications::providers_user(result);
     let notify = |user| to_user(&shared, &by.tenant, &user, notifications::lab_result_ready(&id, result));
     let told = user.map(notify).into_iter().collect();
@@ -138,7 +138,7 @@ pub(super) async fn result_changed(
         // What is not in the change has not changed.
         return tell(&shared, &by, Vec::new(), Vec::new()).await;
     }
-    let _turn = shared.turns.take(&by.tenant, Topic::LabStatus, &id).await;
+    let _turn = shared.turn(&by.tenant, Topic::LabStatus, &id).await;
     let mut told = Vec::new();
     if let Some(user) = notifications::providers_user(result)
         && is_news(&shared, &by.tenant, Topic::LabStatus, &id, &status).await

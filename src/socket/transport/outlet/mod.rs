@@ -75,7 +75,7 @@ pub(crate) trait ByLibrary {
     /// The event itself.
     fn send_event(&self) -> bool;
 
-    /// A [`FENCE`]; `false` also where this socket's library does not write to a websocket yet.
+    /// A [`FENCE`].
     fn send_fence(&self) -> bool;
 
     /// Whether it writes to a websocket.
