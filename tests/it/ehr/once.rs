@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Clinic, Staff, appointment, message, names, staff};
+use super::{Clinic, Staff, appointment, message, names, staff, until};
 use crate::support::{Answer, Rest};
 
 /// Their backend, with this key.
@@ -74,6 +74,8 @@ async fn a_key_with_another_body_or_path_is_refused_and_nothing_is_told() {
     rest.post("/api/messaging/T1/messages", &text_of("M1", &["u1", "u2"]))
         .await
         .expect(202);
+    // Counted by another task than the one that tells the message.
+    until(&mut client, "message:unread-count").await;
     clinic.heard(&mut client, &who).await;
 
     for (path, body) in [
