@@ -189,12 +189,19 @@ pub(super) fn add_receipt(
     delivered: u64,
     recovered: u64,
 ) -> rusqlite::Result<()> {
-    transaction.execute(
-        "INSERT INTO receipts (seq, delivered, recovered) \
-         SELECT seq, ?2, ?3 FROM events WHERE id = ?1 AND alert_type IS NOT NULL \
-         ON CONFLICT DO UPDATE SET delivered = delivered + excluded.delivered, recovered = recovered + excluded.recovered",
-        (&event.as_uuid().as_bytes()[..], signed(delivered), signed(recovered)),
-    )?;
+    // Two statements: SQLite copies the pages that an INSERT of a SELECT writes to, should it have to take back half of it.
+    let sequence: Option<i64> = transaction
+        .connection
+        .prepare_cached("SELECT seq FROM events WHERE id = ?1 AND alert_type IS NOT NULL")?
+        .query_row([&event.as_uuid().as_bytes()[..]], |row| row.get(0))
+        .optional()?;
+    if let Some(sequence) = sequence {
+        transaction.execute(
+            "INSERT INTO receipts (seq, delivered, recovered) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET \
+             delivered = delivered + excluded.delivered, recovered = recovered + excluded.recovered",
+            (sequence, signed(delivered), signed(recovered)),
+        )?;
+    }
     Ok(())
 }
 

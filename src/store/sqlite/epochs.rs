@@ -13,6 +13,9 @@ use crate::domain::Timestamp;
 /// The migrations have it too, as `seq >> 13`.
 const EPOCH_BITS: u32 = 13;
 
+/// How far ahead of its last alert an epoch's span is written.
+const AHEAD_MICROS: i64 = 60_000_000;
+
 /// The epoch of a sequence number.
 pub(super) const fn epoch_of(sequence: u64) -> u64 {
     sequence >> EPOCH_BITS
@@ -40,14 +43,15 @@ impl Raised {
     }
 }
 
-/// Writes the spans of the transaction's epochs.
+/// Writes the spans of the transaction's epochs. The present one grows with every alert, so it is written ahead: a commit does
+/// not dirty a page of its own for it, and a search looks into an epoch in vain at most for so long.
 pub(super) fn widen(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     for (epoch, first, last) in &transaction.raised.0 {
         transaction.execute(
             "INSERT INTO epochs (epoch, first, last) VALUES (?1, ?2, ?3) \
-             ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last) \
+             ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last + ?4) \
              WHERE excluded.first < first OR excluded.last > last",
-            (signed(*epoch), first.as_micros(), last.as_micros()),
+            (signed(*epoch), first.as_micros(), last.as_micros(), AHEAD_MICROS),
         )?;
     }
     Ok(())

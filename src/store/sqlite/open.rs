@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::Settings;
 use super::inspect::{check, inspect};
+use super::writer::LOG_PAGES;
 
 /// `PRAGMA application_id` of our files: "wdbl".
 pub(super) const APPLICATION_ID: u32 = 0x7764_626c;
@@ -26,9 +27,8 @@ const FOLDER_MODE: u32 = 0o700;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is asked for meanwhile.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// Pages in the log after which it is copied back into the database: 8 MiB, so that a busy page is copied once for many
-/// commits, while the copying, which the writer does itself, stays short.
-const CHECKPOINT_PAGES: u32 = 2_048;
+/// The log's length before it is used again, in bytes: its pages, with a header each.
+const LAID_OUT_BYTES: u64 = LOG_PAGES.unsigned_abs() * (4_096 + 24);
 /// The log is cut back to this many bytes after it has grown beyond.
 const LOG_BYTES: u32 = 64 << 20;
 /// Page cache of the writer, in KiB.
@@ -160,11 +160,31 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OpenError> {
             path: path.to_owned(),
             source,
         })?;
+    lay_out_log(path);
     Ok(Opened {
         connection,
         identity,
         lock,
     })
+}
+
+/// Makes the write-ahead log as long as it gets before it is used again. What is behind its last frame means nothing (file
+/// format §4.1), but a commit into a file that grows waits for the disk a third longer, and the room is the log's from now on.
+fn lay_out_log(path: &Path) {
+    let path = beside(path, "-wal");
+    let laid_out = OpenOptions::new().append(true).open(&path).and_then(|mut log| {
+        let length = log.metadata()?.len();
+        let mut zeros = io::repeat(0).take(LAID_OUT_BYTES.saturating_sub(length));
+        let written = io::copy(&mut zeros, &mut log).and_then(|_| log.sync_all());
+        if written.is_err() {
+            log.set_len(length)?;
+        }
+        written
+    });
+    if let Err(error) = laid_out {
+        tracing::debug!(store.path = %path.display(), error = &error as &dyn std::error::Error,
+            "no room to lay out the write-ahead log; it grows when it must");
+    }
 }
 
 /// A connection that writes. The file must be there: a store whose file was taken away must not go on with an empty one.
@@ -190,7 +210,8 @@ pub(super) fn connect_writer(settings: &Settings) -> rusqlite::Result<Connection
     })?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // The writer does it, when nobody waits: SQLite would do it within a commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     if let Some(bytes) = settings.max_bytes {
         let page_bytes: u64 = connection

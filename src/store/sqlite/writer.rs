@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -25,10 +25,18 @@ use crate::ports::StoreError;
 
 /// Jobs that share a transaction at most. The emitter's appends arrive many in one job, so this bounds sessions and the like.
 const MAX_JOBS: usize = 4_096;
-/// How long what may be written later is gathered before it goes with a transaction, or gets one of its own.
+/// How long what may be written later is gathered before it gets a transaction of its own, as soon as nobody waits.
 const LAZY_DELAY: Duration = Duration::from_millis(250);
+/// How much longer it stands back where somebody always waits, before it goes with one of theirs.
+const LAZY_GRACE: Duration = Duration::from_millis(250);
 /// How long it waits after that has failed.
 const LAZY_RETRY: Duration = Duration::from_secs(1);
+
+/// Pages in the log after which it is copied into the database when nobody waits: 8 MiB, so that a busy page is copied once
+/// for many commits.
+pub(super) const LOG_PAGES: i64 = 2_048;
+/// And after which it is copied whoever waits.
+const MAX_LOG_PAGES: i64 = 2 * LOG_PAGES;
 
 /// What the writer is sent.
 pub(super) enum Message {
@@ -54,6 +62,8 @@ pub(super) struct Writer {
     next_sequence: u64,
     /// Up to where the database knows what was published.
     noted: u64,
+    /// Pages in the write-ahead log, after the last transaction.
+    logged: i64,
     /// When what may be written later is written at last.
     lazy_due: Option<Instant>,
     /// Whether the last transaction failed: its return is worth a line in the log.
@@ -97,6 +107,7 @@ impl Writer {
             // Numbers are never given twice, also when everything was swept.
             next_sequence: unsigned(last.max(published).max(horizon)) + 1,
             noted: unsigned(published),
+            logged: 0,
             lazy_due: None,
             is_failing: false,
             _lock: opened.lock,
@@ -111,15 +122,10 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut jobs: Vec<(Box<dyn Job>, OwnedSemaphorePermit)> = Vec::new();
         loop {
-            let first = match self.lazy_due {
-                Some(due) => self
-                    .messages
-                    .recv_timeout(due.saturating_duration_since(Instant::now())),
-                None => self.messages.recv().or(Err(RecvTimeoutError::Disconnected)),
-            };
+            let first = self.next();
             let mut close = None;
             let mut is_over = false;
-            let mut is_due = false;
+            let mut is_asked_to_settle = false;
             match first {
                 Ok(message) => {
                     let waiting = std::iter::once(message).chain(std::iter::from_fn(|| self.messages.try_recv().ok()));
@@ -128,7 +134,7 @@ impl Writer {
                             Message::Job(job, permit) => jobs.push((job, permit)),
                             Message::Settle(job, permit) => {
                                 jobs.push((job, permit));
-                                is_due = true;
+                                is_asked_to_settle = true;
                             }
                             Message::Lazy => self.lazy_due = self.lazy_due.or(Some(Instant::now() + LAZY_DELAY)),
                             Message::Close(answer) => close = Some(answer),
@@ -138,10 +144,9 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => is_over = true,
             }
-            is_due |= self.lazy_due.is_some_and(|due| due <= Instant::now());
-            if !jobs.is_empty() || is_due {
-                self.process(&mut jobs, is_due);
-            }
+            let patience = if jobs.is_empty() { Duration::ZERO } else { LAZY_GRACE };
+            let is_due = self.lazy_due.is_some_and(|due| due + patience <= Instant::now());
+            self.process(&mut jobs, is_due || is_asked_to_settle);
             if close.is_some() || is_over {
                 let outcome = self.finish();
                 if let Some(answer) = close {
@@ -154,6 +159,24 @@ impl Writer {
                 }
                 return;
             }
+        }
+    }
+
+    /// The next message. While there is none, a log that has grown long is put into the database: that takes as long as many
+    /// commits, and now nobody waits for it.
+    fn next(&mut self) -> Result<Message, RecvTimeoutError> {
+        if self.logged >= LOG_PAGES {
+            match self.messages.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Empty) => drop(self.empty_the_log()),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            }
+        }
+        match self.lazy_due {
+            Some(due) => self
+                .messages
+                .recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => self.messages.recv().or(Err(RecvTimeoutError::Disconnected)),
         }
     }
 
@@ -185,6 +208,9 @@ impl Writer {
                 }
                 for ((job, _permit), refused) in jobs.drain(..).zip(kept.refused) {
                     job.answer(refused.map_or(Ok(()), Err));
+                }
+                if self.logged >= MAX_LOG_PAGES {
+                    self.empty_the_log();
                 }
             }
             Err(failure) => {
@@ -236,6 +262,7 @@ impl Writer {
                 };
                 self.noted = transaction.published;
                 self.marks.transactions.fetch_add(1, Ordering::Relaxed);
+                self.logged = checkpoint(&connection, "NOOP").map_or(0, |log| log.pages);
                 self.connection = Some(connection);
                 Ok(kept)
             }
@@ -261,14 +288,14 @@ impl Writer {
     }
 
     /// Copies the write-ahead log into the database, so that its space is used again. Whether there was any to be won.
-    fn empty_the_log(&self) -> bool {
-        let Some(connection) = &self.connection else {
-            return false;
-        };
-        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        checkpoint.is_ok_and(|(logged, copied)| logged > 0 && logged == copied)
+    fn empty_the_log(&mut self) -> bool {
+        self.logged = 0; // until the next transaction, which sees how far this has come
+        let log = self
+            .connection
+            .as_ref()
+            .map(|connection| checkpoint(connection, "PASSIVE"));
+        // A disk that refuses this refuses a transaction next, which says so.
+        matches!(log, Some(Ok(log)) if log.pages > 0 && log.pages == log.copied)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -287,9 +314,28 @@ impl Writer {
             return Err(Failure::Closed);
         };
         // Readers that are still at work keep the log from being emptied; it is complete all the same.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        checkpoint(&connection, "TRUNCATE")?;
         connection.close().map_err(|(_, error)| Failure::from(error))
     }
+}
+
+/// The write-ahead log.
+struct Log {
+    /// Its pages.
+    pages: i64,
+    /// How many of them are in the database as well.
+    copied: i64,
+}
+
+/// Puts the log into the database, as far as `mode` says and readers allow; `NOOP` only looks.
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
+    let mut checkpoint = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    checkpoint.query_row([], |row| {
+        Ok(Log {
+            pages: row.get(1)?,
+            copied: row.get(2)?,
+        })
+    })
 }
 
 /// Which jobs were refused; all others are committed.
