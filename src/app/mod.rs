@@ -138,7 +138,7 @@ impl App {
             settings: settings::api(&config),
         });
         let is_open = config.auth.mode == config::Mode::Open;
-        let router = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
+        let guarded = OriginPolicy::new(&config.socket.cors_origins, is_open).guard(socket_routes.merge(rest));
 
         // The order of the end: no new connection and sockets closed, other nodes told what ended by that, requests finished and
         // what workers had published raised, all of that committed and published, delivery done, the store closed.
@@ -149,7 +149,7 @@ impl App {
             let user_timeout = config.socket.ping_interval + config.socket.ping_timeout;
             let (stop, done, grace) = (stop.clone(), requests_done.clone(), shutdown.grace());
             async move {
-                serve::serve(listener, router, user_timeout, stop, grace).await;
+                serve::serve(listener, guarded, user_timeout, stop, grace).await;
                 done.cancel();
                 Ok::<_, Infallible>(())
             }

@@ -4,6 +4,7 @@
 //! need no preflight. So an origin that is not configured is refused here, before anything reads the request. Programs send
 //! no `Origin` and pass.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,9 +16,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{Either, Ready, ready};
 use serde_json::json;
-use tower::Service;
-use tower::layer::layer_fn;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower::{Layer as _, Service};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
 /// The origins whose pages may speak to this server.
 #[derive(Clone, Debug)]
@@ -43,13 +43,16 @@ impl OriginPolicy {
     }
 
     /// Puts the policy, and the CORS headers that follow from it, around everything that `router` serves.
-    pub(crate) fn guard(self, router: Router) -> Router {
+    pub(crate) fn guard(self, router: Router) -> Guarded {
         let cors = self.cors();
-        let door = move |inner| Door {
-            policy: self.clone(),
-            inner,
+        let door = Door {
+            policy: self,
+            inner: router.clone(),
         };
-        router.layer(layer_fn(door)).layer(cors)
+        Guarded {
+            programs: router,
+            pages: Arc::new(cors.layer(door)),
+        }
     }
 
     fn cors(&self) -> CorsLayer {
@@ -106,21 +109,46 @@ fn is_loopback(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses what comes from foreign pages. A service of its own, not a function: what has no `Origin`, such as every alert of a
-/// backend, passes without an allocation.
+/// Everything that is served, behind the policy. What a program posts, such as every alert of a backend, has no `Origin`, nobody
+/// caches its answer, and it passes without an allocation.
 #[derive(Clone)]
-struct Door<S> {
-    policy: OriginPolicy,
-    inner: S,
+pub(crate) struct Guarded {
+    programs: Router,
+    pages: Arc<Cors<Door>>,
 }
 
-impl<S: Service<Request, Response = Response>> Service<Request> for Door<S> {
+impl Service<Request> for Guarded {
     type Response = Response;
-    type Error = S::Error;
-    type Future = Either<Ready<Result<Response, S::Error>>, S::Future>;
+    type Error = Infallible;
+    type Future = Either<<Router as Service<Request>>::Future, <Cors<Door> as Service<Request>>::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // a router always is
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if request.headers().contains_key(ORIGIN) || request.method().is_safe() {
+            Either::Right(Cors::clone(&self.pages).call(request))
+        } else {
+            Either::Left(self.programs.call(request))
+        }
+    }
+}
+
+/// Refuses what comes from foreign pages.
+#[derive(Clone)]
+pub(crate) struct Door {
+    policy: OriginPolicy,
+    inner: Router,
+}
+
+impl Service<Request> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, <Router as Service<Request>>::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // a router always is
     }
 
     fn call(&mut self, request: Request) -> Self::Future {

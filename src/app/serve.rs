@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -21,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::origin::Guarded;
+
 /// How long a client may take to send a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long a silent connection is asked whether it is still there.
@@ -28,11 +29,11 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long accepting rests when the system has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
-/// Serves `router` on `listener` until `stop` is cancelled; then takes no new connection, lets the requests that have begun
+/// Serves `guarded` on `listener` until `stop` is cancelled; then takes no new connection, lets the requests that have begun
 /// finish within `grace`, and returns.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    guarded: Guarded,
     user_timeout: Duration,
     stop: CancellationToken,
     grace: Duration,
@@ -62,7 +63,7 @@ pub(super) async fn serve(
         if let Err(error) = tune(&stream, user_timeout) {
             tracing::debug!(error = &error as &dyn std::error::Error, "could not set socket options");
         }
-        let service = TowerToHyperService::new(service_for(router.clone(), peer));
+        let service = TowerToHyperService::new(service_for(guarded.clone(), peer));
         let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let stop = stop.clone();
         connections.spawn(async move {
@@ -87,7 +88,7 @@ pub(super) async fn serve(
 }
 
 fn service_for(
-    router: Router,
+    guarded: Guarded,
     peer: SocketAddr,
 ) -> impl tower::Service<
     Request<Incoming>,
@@ -95,7 +96,7 @@ fn service_for(
     Error = std::convert::Infallible,
     Future: Send,
 > + Clone {
-    router.map_request(move |mut request: Request<Incoming>| {
+    guarded.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
     })
