@@ -124,7 +124,7 @@ pub(super) fn register(socket: &SocketRef, member: &Arc<Member>, party: &Arc<dyn
         std::future::ready(())
     });
     // Without the member: one that never gets as far as being disconnected ends when nobody holds it any more.
-    let (turn, over, party) = (Arc::clone(&member.turn), member.over.clone(), Arc::clone(party));
+    let (turn, over, party) = (Arc::clone(&member.turn), member.over().clone(), Arc::clone(party));
     member.hub.hearing.spawn(async move {
         hear(&turn, &over, &*party, sent).await;
         party.heard_last().await;
@@ -151,7 +151,7 @@ pub(super) async fn welcome(member: &Arc<Member>, party: &Arc<dyn Party>, socket
         socket: socket.clone(),
     });
     party.connected(line).await;
-    if member.over.is_cancelled() {
+    if member.over().is_cancelled() {
         // It went while it was being introduced: whoever has been told of it last must hear that it is gone.
         party.departed();
         return;
@@ -161,7 +161,7 @@ pub(super) async fn welcome(member: &Arc<Member>, party: &Arc<dyn Party>, socket
         tokio::time::sleep(SETTLING).await;
         recovery::replay_session(member, socket).await
     };
-    if let Some(Ok(())) = member.over.run_until_cancelled(settled).await {
+    if let Some(Ok(())) = member.over().run_until_cancelled(settled).await {
         party.settled().await;
     } else {
         tracing::debug!(conn.id = member.conn.id, "a client went away before it had settled");

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use socketioxide::extract::SocketRef;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::task::TaskTracker;
 
@@ -13,7 +14,7 @@ use super::member::Member;
 use super::receipts::Receipts;
 use super::recovery::{Recent, Sessions};
 use super::rooms::Rooms;
-use super::transport::Registry;
+use super::transport::{ConnGuard, Registry};
 use super::{Deps, RoomAccess, Settings, lock};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
@@ -81,6 +82,12 @@ impl Hub {
             clock,
             metrics,
         })
+    }
+
+    /// The member that a socket is, unless another one has taken its place on the connection since.
+    pub(super) fn member_of(&self, socket: &SocketRef) -> Option<Arc<Member>> {
+        let guard = socket.req_parts().extensions.get::<Arc<ConnGuard>>()?;
+        self.members.on(guard.conn.id).filter(|member| member.sid == socket.id)
     }
 }
 

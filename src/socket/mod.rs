@@ -47,7 +47,7 @@ use events::{CONNECTION_RESPONSE, Connected, RECOVERY_GAP, RecoveryGap};
 use guests::{Admitted, Who};
 use handshake::Rejection;
 use hub::Hub;
-use member::{Card, Ending, Member};
+use member::{Card, Ending};
 use recovery::{Beginning, Gap};
 use rooms::Form;
 use transport::{ConnGuard, Engine};
@@ -57,7 +57,7 @@ pub use volatile::Voice;
 /// and the queue takes memory only for what is in it.
 const ENDLESS: usize = 1 << 30;
 /// What is read of a websocket at once, in bytes, and kept for it: clients say little, and there are thousands.
-const READ_BUFFER: usize = 256;
+const READ_BUFFER: usize = 128;
 /// How often housekeeping looks at tokens and receipts.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long sockets get to take what is queued for them before they are closed for good.
@@ -185,7 +185,9 @@ pub fn new(deps: Deps) -> (axum::Router, SocketServer) {
     let at_door = Arc::clone(&hub);
     let middleware =
         move |socket: SocketRef, TryData(auth): TryData<Value>| let_in(at_door, socket, auth.unwrap_or_default());
-    io.ns("/", welcome.with(middleware));
+    let inside = Arc::clone(&hub);
+    let connected = move |socket: SocketRef| welcome(Arc::clone(&inside), socket);
+    io.ns("/", connected.with(middleware));
     let router = transport::router(
         Arc::new(Engine::new(service)),
         Arc::clone(&hub.registry),
@@ -241,20 +243,13 @@ async fn let_in(hub: Arc<Hub>, socket: SocketRef, auth: Value) -> Result<(), Rej
         });
         std::future::ready(())
     });
-    socket.extensions.insert(Arrival { member, gap });
+    member.note_gap(gap);
     Ok(())
 }
 
-/// What the middleware leaves for the connect handler.
-#[derive(Clone)]
-struct Arrival {
-    member: Arc<Member>,
-    gap: Option<Gap>,
-}
-
 /// After CONNECT was answered.
-async fn welcome(socket: SocketRef) {
-    let Some(Arrival { member, gap }) = socket.extensions.get::<Arrival>() else {
+async fn welcome(hub: Arc<Hub>, socket: SocketRef) {
+    let Some(member) = hub.member_of(&socket) else {
         return;
     };
     if !member.start() {
@@ -270,7 +265,7 @@ async fn welcome(socket: SocketRef) {
         timestamp,
     };
     let mut told = member.say(&socket, CONNECTION_RESPONSE, &connected);
-    if let Some(Gap { since }) = gap {
+    if let Some(Gap { since }) = member.gap() {
         told &= member.say(&socket, RECOVERY_GAP, &RecoveryGap { since, timestamp });
     }
     if !told {

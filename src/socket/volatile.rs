@@ -12,12 +12,12 @@ use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Sid;
 
+use super::SocketServer;
 use super::delivery::TURN;
 use super::guests::Who;
 use super::hub::Hub;
 use super::rooms::Form;
 use super::told::Told;
-use super::{Arrival, SocketServer};
 use crate::domain::RoomName;
 use crate::ports::{Published, Volatile};
 
@@ -83,7 +83,7 @@ impl Volatile for Voice {
         let told = Told::new(event, arguments.iter().map(|argument| &**argument), None);
         for chunk in sockets.chunks(TURN) {
             for socket in chunk.iter().filter(|socket| !left_out.contains(&socket.id)) {
-                let Some(Arrival { member, .. }) = socket.extensions.get::<Arrival>() else {
+                let Some(member) = self.hub.member_of(socket) else {
                     continue;
                 };
                 if !self.audience.has(&member.who) {

@@ -3,15 +3,15 @@
 //! Everything that changes its rooms does so here and under one lock, so that a join that comes after the disconnect finds
 //! the door closed instead of leaving a dead socket in a room.
 
+mod joined;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use socketioxide::TransportType;
@@ -24,12 +24,13 @@ use super::guests::Who;
 use super::handlers::Requests;
 use super::hub::Hub;
 use super::lock;
-use super::recovery::Committed;
+use super::recovery::{Committed, Gap};
 use super::rooms::{Form, Tally};
 use super::told::Told;
 use super::transport::{ByLibrary, Conn, FENCE, Sent};
 use crate::domain::{Position, RoomName, Timestamp};
 use crate::ports::SessionChange;
+use joined::{Joined, JoinedRooms};
 use session::OpenSession;
 
 /// How a socket ended.
@@ -70,10 +71,18 @@ pub(super) struct Member {
     pub(super) requests: Mutex<Requests>,
     /// Held by whoever answers its requests. The connect handler holds it first.
     pub(super) turn: Arc<AsyncMutex<()>>,
-    before_start: Mutex<Option<OwnedMutexGuard<()>>>,
+    before_start: Mutex<Option<Box<BeforeStart>>>,
     limiter: DefaultDirectRateLimiter,
     excess: Mutex<Excess>,
-    pub(super) over: CancellationToken,
+    /// Made for who waits for its end: most sockets have nobody who does.
+    over: OnceLock<CancellationToken>,
+}
+
+/// What there is until a member has started.
+struct BeforeStart {
+    _turn: OwnedMutexGuard<()>,
+    /// What it missed and cannot be sent.
+    gap: Option<Gap>,
 }
 
 #[derive(Default)]
@@ -84,7 +93,7 @@ struct State {
     is_catching_up: bool,
     /// When it had caught up; `None`: it never had to.
     caught_up: Option<Instant>,
-    rooms: IndexMap<RoomName, Joined>,
+    rooms: JoinedRooms,
     /// Events and bytes that it was sent in rooms it has left, and beside its rooms.
     sent_before: (u64, u64),
     /// Its session. `None`: nothing is promised to it.
@@ -100,14 +109,6 @@ impl State {
             .map(|(room, joined)| (room.clone(), joined.at))
             .collect()
     }
-}
-
-struct Joined {
-    /// Everything published in the room after this is owed to it.
-    at: Position,
-    tally: Arc<Tally>,
-    /// What had been sent to the room when it went live; `None`: it has not.
-    live_since: Option<(u64, u64)>,
 }
 
 struct Excess {
@@ -129,6 +130,7 @@ impl Member {
         let quota = Quota::per_second(hub.event_rate).allow_burst(hub.event_burst);
         let turn = Arc::new(AsyncMutex::new(()));
         let before_start = Arc::clone(&turn).try_lock_owned().ok();
+        let before_start = before_start.map(|turn| BeforeStart { _turn: turn, gap: None });
         let Card {
             conn,
             sid,
@@ -149,13 +151,13 @@ impl Member {
             state: Mutex::default(),
             requests: Mutex::default(),
             turn,
-            before_start: Mutex::new(before_start),
+            before_start: Mutex::new(before_start.map(Box::new)),
             limiter: RateLimiter::direct(quota),
             excess: Mutex::new(Excess {
                 refused: 0,
                 last: Instant::now(),
             }),
-            over: CancellationToken::new(),
+            over: OnceLock::new(),
         });
         member.conn.carry_member(member.number);
         member.hub.members.add(&member);
@@ -210,6 +212,18 @@ impl Member {
         true
     }
 
+    /// Has it know, when it starts, what it missed and cannot be sent.
+    pub(super) fn note_gap(&self, gap: Option<Gap>) {
+        if let Some(before) = &mut *lock(&self.before_start) {
+            before.gap = gap;
+        }
+    }
+
+    /// What it missed and cannot be sent. To be asked before it takes requests.
+    pub(super) fn gap(&self) -> Option<Gap> {
+        lock(&self.before_start).as_ref()?.gap
+    }
+
     /// Begins to answer its requests.
     pub(super) fn take_requests(&self) {
         drop(lock(&self.before_start).take());
@@ -243,7 +257,7 @@ impl Member {
     }
 
     pub(super) fn is_in(&self, room: &RoomName) -> bool {
-        lock(&self.state).rooms.contains_key(room)
+        lock(&self.state).rooms.contains(room)
     }
 
     pub(super) fn room_count(&self) -> usize {
@@ -259,7 +273,7 @@ impl Member {
     /// `owed_after` is from where on the room's events are owed to it, `at` the same for its session.
     pub(super) fn enter(&self, room: &RoomName, owed_after: Position, at: Position) -> Committed {
         let mut state = lock(&self.state);
-        if state.is_over || state.rooms.contains_key(room) {
+        if state.is_over || state.rooms.contains(room) {
             return Committed::nothing();
         }
         let (room, tally) = self.hub.rooms.enter(room);
@@ -315,7 +329,7 @@ impl Member {
     /// Leaves a room; leaving one that it is not in is harmless.
     fn leave(&self, room: &RoomName) -> Committed {
         let mut state = lock(&self.state);
-        let Some(joined) = state.rooms.swap_remove(room) else {
+        let Some(joined) = state.rooms.remove(room) else {
             return Committed::nothing();
         };
         let sent = sent_since(&joined);
@@ -384,7 +398,9 @@ impl Member {
             return;
         }
         state.is_over = true;
-        self.over.cancel();
+        if let Some(over) = self.over.get() {
+            over.cancel();
+        }
         self.conn.part_with(self.number, ending == Ending::Goodbye);
         let copies = &self.hub.sessions.copies;
         if let Some(open) = state.session.as_ref().filter(|_| copies.are_kept()) {
@@ -418,6 +434,16 @@ impl Member {
         }
         self.take_requests();
         self.forget_requests();
+    }
+
+    /// Cancelled when it is over.
+    pub(super) fn over(&self) -> &CancellationToken {
+        let over = self.over.get_or_init(CancellationToken::new);
+        // Either it ended before and is seen here, or what ends it sees the token.
+        if lock(&self.state).is_over {
+            over.cancel();
+        }
+        over
     }
 
     /// Lets go of requests that nobody will answer: they hold the socket, which holds their handler, which holds this.

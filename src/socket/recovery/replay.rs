@@ -56,7 +56,7 @@ pub(in crate::socket) async fn replay_session(member: &Member, socket: &SocketRe
         scope: Scope::Session,
     };
     member
-        .over
+        .over()
         .run_until_cancelled(replay.run(after))
         .await
         .unwrap_or(Err(Interrupted))
@@ -77,7 +77,7 @@ pub(in crate::socket) async fn replay_room(
         scope: Scope::Room(room),
     };
     member
-        .over
+        .over()
         .run_until_cancelled(replay.run(after))
         .await
         .unwrap_or(Err(Interrupted))

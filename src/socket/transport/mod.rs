@@ -289,7 +289,11 @@ fn kept(request: &Request<Body>, keeps_cookies: bool) -> Request<()> {
     if let Some(Ok(uri)) = request.uri().path_and_query().map(|path| path.as_str().parse()) {
         *kept.uri_mut() = uri;
     }
-    for name in KEPT.into_iter().chain(keeps_cookies.then_some(COOKIE)) {
+    let names = KEPT.into_iter().chain(keeps_cookies.then_some(COOKIE));
+    let names: Vec<_> = names.filter(|name| request.headers().contains_key(name)).collect();
+    // Room for these: a map that grows begins with room for eight.
+    *kept.headers_mut() = HeaderMap::with_capacity(names.len());
+    for name in names {
         if let Some(value) = request.headers().get(&name)
             && value.len() <= MAX_KEPT
             && let Ok(copy) = HeaderValue::from_bytes(value.as_bytes())

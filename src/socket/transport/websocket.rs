@@ -16,13 +16,17 @@ use super::session;
 use crate::socket::recovery::shim::FrameRewriter;
 
 /// The stream under a websocket, as the library reads and writes it. Events go past it ([`outlet`](super::outlet)).
-pub(super) struct WebsocketIo {
+///
+/// One pointer: the library's task has room for it several times over, as it is handed from one call to the next.
+pub(super) struct WebsocketIo(Box<Wire>);
+
+struct Wire {
     stream: Arc<TcpStream>,
     conn: Arc<Conn>,
     /// What is only there while it begins or changes over: thousands that have, stand by.
     change: Option<Box<Change>>,
     /// How long the client's messages are.
-    measure: Box<Measure>,
+    measure: Measure,
 }
 
 #[derive(Default)]
@@ -75,14 +79,16 @@ impl WebsocketIo {
             probing,
             ..Change::default()
         };
-        Self {
+        Self(Box::new(Wire {
             stream,
             conn,
             change: Some(Box::new(change)),
-            measure: Box::new(measure),
-        }
+            measure,
+        }))
     }
+}
 
+impl Wire {
     /// Writes what was let out.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(change) = &mut self.change else {
@@ -161,7 +167,7 @@ fn cut() -> io::Error {
 
 impl AsyncRead for WebsocketIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         this.conn.reader.register(cx.waker());
         if this.conn.is_over() {
             this.say_goodbye();
@@ -204,7 +210,7 @@ impl AsyncRead for WebsocketIo {
 
 impl AsyncWrite for WebsocketIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         this.conn.writer.register(cx.waker());
         if this.conn.is_over() {
             this.say_goodbye();
@@ -235,7 +241,7 @@ impl AsyncWrite for WebsocketIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         this.conn.writer.register(cx.waker());
         if this.conn.is_over() {
             return Poll::Ready(Err(cut()));
@@ -253,19 +259,20 @@ impl AsyncWrite for WebsocketIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(&*self.0.stream).shutdown(std::net::Shutdown::Write))
     }
 }
 
 impl Drop for WebsocketIo {
     fn drop(&mut self) {
-        self.conn.outlet.detach();
-        if self.conn.carrier() == Carrier::Websocket {
-            self.conn.finish();
+        let conn = &self.0.conn;
+        conn.outlet.detach();
+        if conn.carrier() == Carrier::Websocket {
+            conn.finish();
         } else {
             // An upgrade that fails would leave the session half upgraded: no ping, and every poll answered with a NOOP.
             // It ends instead, as it does where the library upgrades by itself; the client opens another.
-            self.conn.cut();
+            conn.cut();
         }
     }
 }
