@@ -56,8 +56,9 @@ pub use volatile::Voice;
 /// Packets that the library queues for a socket before it refuses one. It never gets there: `backlog` bounds what waits,
 /// and the queue takes memory only for what is in it.
 const ENDLESS: usize = 1 << 30;
-/// What is read of a websocket at once, in bytes, and kept for it: clients say little, and there are thousands.
-const READ_BUFFER: usize = 128;
+/// What the library reads of a websocket at once, in bytes, and keeps for it: clients say little, and there are thousands. Of the
+/// kernel more is read at once.
+const READ_BUFFER: usize = 48;
 /// How often housekeeping looks at tokens and receipts.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long sockets get to take what is queued for them before they are closed for good.

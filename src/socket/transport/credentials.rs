@@ -6,17 +6,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Asked, query};
 
-/// What a request is authorised with, hashed: how long a comparison takes says nothing about what was hashed.
+/// What a request is authorised with, hashed: how long a comparison takes says nothing about what was hashed. Most sessions show
+/// theirs in CONNECT and nothing here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Credentials {
-    authorization: Option<[u8; 32]>,
-    token: Option<[u8; 32]>,
+    authorization: Option<Box<[u8; 32]>>,
+    token: Option<Box<[u8; 32]>>,
 }
 
 impl Credentials {
     /// What this request shows.
     pub(super) fn of(headers: &HeaderMap, uri: &Uri) -> Self {
-        let hash = |bytes: &[u8]| -> [u8; 32] { Sha256::digest(bytes).into() };
+        let hash = |bytes: &[u8]| Box::new(Sha256::digest(bytes).into());
         Self {
             authorization: headers.get(AUTHORIZATION).map(|value| hash(value.as_bytes())),
             token: query(uri).remove("token").map(|token| hash(token.as_bytes())),

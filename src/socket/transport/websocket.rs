@@ -2,6 +2,7 @@
 //! fences, watched for whether the peer takes them, and cut when it must end.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,9 @@ use super::conn::{Carrier, Conn};
 use super::measure::Measure;
 use super::session;
 use crate::socket::recovery::shim::FrameRewriter;
+
+/// What is read of the kernel at once, in bytes.
+const AT_ONCE: usize = 4_096;
 
 /// The stream under a websocket, as the library reads and writes it. Events go past it ([`outlet`](super::outlet)).
 ///
@@ -31,7 +35,7 @@ struct Wire {
 
 #[derive(Default)]
 struct Change {
-    /// What was read behind the upgrade request.
+    /// What was read and the library has not asked for yet: behind the upgrade request, or of a long message.
     early: Bytes,
     /// `None` once CONNECT went by.
     rewriting: Option<Rewriting>,
@@ -125,6 +129,35 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
+    /// Reads what the client sent. The library asks for a few bytes at a time, as it keeps no room for more; a long message is
+    /// not a system call for each of them.
+    fn poll_more(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(change) = self.change.as_mut().filter(|change| !change.early.is_empty()) {
+            let length = change.early.len().min(buf.remaining());
+            buf.put_slice(&change.early.split_to(length));
+            if change.is_over() {
+                self.change = None;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let mut room = [const { MaybeUninit::uninit() }; AT_ONCE];
+        let mut read = ReadBuf::uninit(&mut room);
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(&mut read) {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let (asked, early) = read.filled().split_at(read.filled().len().min(buf.remaining()));
+        buf.put_slice(asked);
+        if !early.is_empty() {
+            self.change.get_or_insert_default().early = Bytes::copy_from_slice(early);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Lets out what the library wrote as it shall be; whether that is anything else than it is.
     fn rewrite(&mut self, bytes: &[u8]) -> bool {
         // The library writes whole frames: a fence never stands in two writes.
@@ -174,20 +207,7 @@ impl AsyncRead for WebsocketIo {
             return Poll::Ready(Err(cut()));
         }
         let before = buf.filled().len();
-        match &mut this.change {
-            Some(change) if !change.early.is_empty() => {
-                let length = change.early.len().min(buf.remaining());
-                buf.put_slice(&change.early.split_to(length));
-            }
-            Some(_) | None => loop {
-                ready!(this.stream.poll_read_ready(cx))?;
-                match this.stream.try_read_buf(buf) {
-                    Ok(_) => break,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            },
-        }
+        ready!(this.poll_more(cx, buf))?;
         let bytes = buf.filled().get(before..).unwrap_or_default();
         if this.measure.exceeds(bytes) {
             this.conn.note_too_large();
@@ -358,6 +378,34 @@ mod tests {
     fn a_client_that_says_something_else_is_not_upgraded() {
         assert_eq!(Probe::default().push(&masked(b"40")), Probed::Other);
         assert_eq!(Probe::default().push(&[0x88, 0x80, 0, 0, 0, 0]), Probed::Other);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_a_few_bytes_at_a_time_is_all_that_was_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let registry = Registry::new(Metrics::new(), "", 9);
+        let early = Bytes::from_static(b"read behind the request");
+        let mut io = WebsocketIo::new(server, early.clone(), Measure::new(100_000), Conn::of_nobody(&registry));
+        let sent: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+
+        let sending = async {
+            client.write_all(&sent).await.unwrap();
+            client.shutdown().await.unwrap();
+        };
+        let reading = async {
+            let (mut all, mut few) = (Vec::new(), [0; 48]);
+            loop {
+                match io.read(&mut few).await.unwrap() {
+                    0 => return all,
+                    n => all.extend_from_slice(&few[..n]),
+                }
+            }
+        };
+        let ((), read) = tokio::join!(sending, reading);
+
+        assert!(read == [&early, &sent[..]].concat(), "{} bytes", read.len());
     }
 
     /// A library that takes everything.
