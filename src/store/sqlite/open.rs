@@ -14,7 +14,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::Settings;
 use super::inspect::{check, inspect};
-use super::writer::LOG_PAGES;
+use super::writer;
 
 /// `PRAGMA application_id` of our files: "wdbl".
 pub(super) const APPLICATION_ID: u32 = 0x7764_626c;
@@ -27,8 +27,8 @@ const FOLDER_MODE: u32 = 0o700;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is asked for meanwhile.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// The log's length before it is used again, in bytes: its pages, with a header each.
-const LAID_OUT_BYTES: u64 = LOG_PAGES.unsigned_abs() * (4_096 + 24);
+/// Bytes of the log for each of its pages: a header and the page.
+const FRAME_BYTES: u64 = 24 + 4_096;
 /// The log is cut back to this many bytes after it has grown beyond.
 const LOG_BYTES: u32 = 64 << 20;
 /// Page cache of the writer, in KiB.
@@ -174,7 +174,7 @@ fn lay_out_log(path: &Path) {
     let path = beside(path, "-wal");
     let laid_out = OpenOptions::new().append(true).open(&path).and_then(|mut log| {
         let length = log.metadata()?.len();
-        let mut zeros = io::repeat(0).take(LAID_OUT_BYTES.saturating_sub(length));
+        let mut zeros = io::repeat(0).take((u64::from(writer::LOG_PAGES) * FRAME_BYTES).saturating_sub(length));
         let written = io::copy(&mut zeros, &mut log).and_then(|_| log.sync_all());
         if written.is_err() {
             log.set_len(length)?;
@@ -210,8 +210,7 @@ pub(super) fn connect_writer(settings: &Settings) -> rusqlite::Result<Connection
     })?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // The writer does it, when nobody waits: SQLite would do it within a commit.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    writer::count_log(&connection);
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     if let Some(bytes) = settings.max_bytes {
         let page_bytes: u64 = connection

@@ -4,6 +4,7 @@
 //! nothing of each other; one that is refused by the database (a duplicate key, say) does not take the others with it, while
 //! a disk that refuses refuses them all.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,9 +35,23 @@ const LAZY_RETRY: Duration = Duration::from_secs(1);
 
 /// Pages in the log after which it is copied into the database when nobody waits: 8 MiB, so that a busy page is copied once
 /// for many commits.
-pub(super) const LOG_PAGES: i64 = 2_048;
+pub(super) const LOG_PAGES: u32 = 2_048;
 /// And after which it is copied whoever waits.
-const MAX_LOG_PAGES: i64 = 2 * LOG_PAGES;
+const MAX_LOG_PAGES: u32 = 2 * LOG_PAGES;
+
+thread_local! {
+    /// Pages in the log after what this thread has committed last.
+    static LOGGED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Has a connection that commits count the log. SQLite would put the log into the database itself, within a commit; with this it
+/// does not.
+pub(super) fn count_log(connection: &Connection) {
+    connection.wal_hook(Some(|_, pages| {
+        LOGGED.set(pages.unsigned_abs());
+        Ok(())
+    }));
+}
 
 /// What the writer is sent.
 pub(super) enum Message {
@@ -62,8 +77,6 @@ pub(super) struct Writer {
     next_sequence: u64,
     /// Up to where the database knows what was published.
     noted: u64,
-    /// Pages in the write-ahead log, after the last transaction.
-    logged: i64,
     /// When what may be written later is written at last.
     lazy_due: Option<Instant>,
     /// Whether the last transaction failed: its return is worth a line in the log.
@@ -107,7 +120,6 @@ impl Writer {
             // Numbers are never given twice, also when everything was swept.
             next_sequence: unsigned(last.max(published).max(horizon)) + 1,
             noted: unsigned(published),
-            logged: 0,
             lazy_due: None,
             is_failing: false,
             _lock: opened.lock,
@@ -165,7 +177,7 @@ impl Writer {
     /// The next message. While there is none, a log that has grown long is put into the database: that takes as long as many
     /// commits, and now nobody waits for it.
     fn next(&mut self) -> Result<Message, RecvTimeoutError> {
-        if self.logged >= LOG_PAGES {
+        if LOGGED.get() >= LOG_PAGES {
             match self.messages.try_recv() {
                 Ok(message) => return Ok(message),
                 Err(TryRecvError::Empty) => drop(self.empty_the_log()),
@@ -209,7 +221,7 @@ impl Writer {
                 for ((job, _permit), refused) in jobs.drain(..).zip(kept.refused) {
                     job.answer(refused.map_or(Ok(()), Err));
                 }
-                if self.logged >= MAX_LOG_PAGES {
+                if LOGGED.get() >= MAX_LOG_PAGES {
                     self.empty_the_log();
                 }
             }
@@ -262,7 +274,6 @@ impl Writer {
                 };
                 self.noted = transaction.published;
                 self.marks.transactions.fetch_add(1, Ordering::Relaxed);
-                self.logged = checkpoint(&connection, "NOOP").map_or(0, |log| log.pages);
                 self.connection = Some(connection);
                 Ok(kept)
             }
@@ -289,7 +300,7 @@ impl Writer {
 
     /// Copies the write-ahead log into the database, so that its space is used again. Whether there was any to be won.
     fn empty_the_log(&mut self) -> bool {
-        self.logged = 0; // until the next transaction, which sees how far this has come
+        LOGGED.set(0); // until the next commit, which sees how far this has come
         let log = self
             .connection
             .as_ref()
@@ -327,10 +338,9 @@ struct Log {
     copied: i64,
 }
 
-/// Puts the log into the database, as far as `mode` says and readers allow; `NOOP` only looks.
+/// Puts the log into the database, as far as `mode` says and readers allow.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
-    let mut checkpoint = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-    checkpoint.query_row([], |row| {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
         Ok(Log {
             pages: row.get(1)?,
             copied: row.get(2)?,
@@ -361,7 +371,10 @@ fn commit(
     epochs::widen(transaction)?;
     if transaction.published > noted {
         let published = signed(transaction.published);
-        transaction.execute("UPDATE node SET published = max(published, ?1)", [published])?;
+        transaction.execute(
+            "UPDATE node SET published = max(published, ?1) WHERE id = 1",
+            [published],
+        )?;
     }
     write_down(transaction, lazy)?;
     transaction.execute("COMMIT", [])?;
