@@ -1,12 +1,13 @@
 //! `wardbell serve`: runs the server until it is told to end.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 
 use super::{Error, say};
 use crate::app::App;
@@ -42,7 +43,13 @@ pub(super) fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
             what: "cannot start the runtime",
             source,
         })?;
-    let served = runtime.block_on(run(config, file));
+    // On a worker's thread: glibc keeps the memory of threads apart, and what the start has used is used again by connections.
+    let run = runtime.spawn(run(config, file.map(Path::to_owned)));
+    let served = match runtime.block_on(run).map_err(JoinError::try_into_panic) {
+        Ok(served) => served,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(cancelled)) => Err(Error::Server(cancelled.into())),
+    };
     // Whatever still blocks a thread must not hold up the end: what was answered is on disk already.
     runtime.shutdown_background();
     served
@@ -59,7 +66,7 @@ fn raise_file_limit() {
     }
 }
 
-async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
+async fn run(config: Config, file: Option<PathBuf>) -> Result<(), Error> {
     let shutdown = Shutdown::on_signals(config.server.shutdown_grace).map_err(|source| Error::System {
         what: "cannot listen to signals",
         source,
@@ -69,7 +76,7 @@ async fn run(config: Config, file: Option<&Path>) -> Result<(), Error> {
     let hint = Hint {
         mode,
         algorithm: config.auth.algorithm,
-        file,
+        file: file.as_deref(),
     };
 
     // The port opens last: whoever can connect is served.
