@@ -38,7 +38,11 @@ impl JoinedRooms {
             self.0.reserve_exact(1);
         }
         match self.find(&room) {
-            Ok(at) => drop(self.0.get_mut(at).map(|(_, known)| std::mem::replace(known, joined))),
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known = joined;
+                }
+            }
             Err(at) => self.0.insert(at, (room, joined)),
         }
     }

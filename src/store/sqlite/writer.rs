@@ -305,7 +305,7 @@ impl Writer {
             .connection
             .as_ref()
             .map(|connection| checkpoint(connection, "PASSIVE"));
-        // A disk that refuses this refuses a transaction next, which says so.
+        // Where it cannot be done the log grows: nothing is lost, and the transaction that finds no room for it says so.
         matches!(log, Some(Ok(log)) if log.pages > 0 && log.pages == log.copied)
     }
 
